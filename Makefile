@@ -1,0 +1,56 @@
+# Everything that a person or a machine does with this repository. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help install demo test check unit runbooks test-crash lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+install: .venv/installed ## the environment in .venv, pinned by hash
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12" >&2; exit 2; }
+	@echo "installing into .venv (about a minute)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes -r requirements.lock \
+	  | awk '/^Collecting/ { n++; printf "\r  %d packages", n; fflush() } /^Installing/ { printf "\r  %d packages, unpacking", n; fflush() } END { print "" }'
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install ## a real PostgreSQL with a real fault, and its investigation
+	@$(BIN)/runbook demo
+
+test: check unit runbooks ## everything that CI runs
+
+check: install ## lint, types, floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/runbook lint --strict
+
+unit: install ## unit, database, runbook and acceptance tests
+	$(PYTEST)
+
+runbooks: install ## every read-only runbook, cell by cell, on a small demonstration of its own
+	@state=$$(mktemp -d /tmp/ops-runbooks-XXXXXX); chmod 711 $$state
+	export XDG_STATE_HOME=$$state RUNBOOK_ARCHIVE=$$state/outputs RUNBOOK_DEMO_SCALE=0.05
+	trap "$(BIN)/runbook demo stop; rm -rf $$state" EXIT
+	$(BIN)/runbook demo >/dev/null
+	$(PYTEST) -o addopts= --nbval-lax runbooks
+
+test-crash: install ## kernel, supervisor and database killed at 30 random moments each
+	RUNBOOK_KILLS=30 $(PYTEST) tests/acceptance/test_kills.py
+
+lock: ## requirements.lock from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --all-extras pyproject.toml -o requirements.lock
+
+clean: ## remove the environment and caches; records and the demonstration stay
+	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis

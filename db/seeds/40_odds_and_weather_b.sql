@@ -1,0 +1,9 @@
+-- Seasons 2013 to 2025 of the two large tables; the files of one number are loaded at the same time.
+
+BEGIN;
+SET LOCAL session_replication_role = replica;
+SET LOCAL synchronous_commit = off;
+SET LOCAL work_mem = '128MB';
+CALL seed.load_weather(2013, 2025);
+CALL seed.load_odds(2013, 2025);
+COMMIT;

@@ -1,0 +1,110 @@
+"""Sealed records: a folder each below `records/YYYY/MM/DD/`, written once and never changed."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ops_lib.archive import files
+from ops_lib.archive.ledger import Ledger
+from ops_lib.archive.staging import Staging
+from ops_lib.model.errors import BadInput
+from ops_lib.model.ledger import EntryKind, canonical, sha256
+from ops_lib.model.ulid import instant, is_ulid
+
+RECORD, PROOF = "record.json", "proof.json"
+
+
+class Records:
+    """The sealed runs of an archive, by run id."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "records"
+        self._ledger = Ledger(root)
+
+    def folder_of(self, run_id: str) -> Path:
+        """Where a run's record is or will be, by the UTC day on which the run was asked for."""
+        return self.root / instant(run_id).strftime("%Y/%m/%d") / run_id
+
+    def seal(self, staging: Staging, record: Mapping[str, Any], *, at: datetime, who: str) -> Path:
+        """Make a record of what is staged, and answer with its folder.
+
+        The order is what makes a crash harmless: files, then the ledger's entry with their digests, then the proof,
+        then one rename. A crash before the entry leaves an unsealed run, one after it a record that only lacks its
+        last steps: `finish` does those.
+        """
+        described = [describe(staging.folder, path) for path in staging.contents() if path.name not in (RECORD, PROOF)]
+        content = json.dumps({**record, "files": described}, indent=1, ensure_ascii=False, allow_nan=False).encode()
+        staging.write(RECORD, content)
+        body = {
+            "outcome": record["outcome"],
+            "record": str(self.folder_of(staging.run_id).relative_to(self.root.parent)),
+            "files": [{"path": RECORD, "sha256": sha256(content), "bytes": len(content)}, *described],
+        }
+        self._ledger.append(EntryKind.RESULT, at=at, run_id=staging.run_id, who=who, body=body)
+        return self.finish(staging)
+
+    def finish(self, staging: Staging) -> Path:
+        """The last steps of sealing, once the ledger has the result: proof and rename."""
+        entry = self._ledger.of_run(staging.run_id, EntryKind.RESULT)
+        if entry is None:
+            raise BadInput(f"run {staging.run_id} has no result in the ledger")
+        staging.write(PROOF, canonical({"schema": 1, "entry": entry.to_json()}) + b"\n")
+        folder = self.folder_of(staging.run_id)
+        files.make_folder(folder.parent)
+        with files.explained(folder):
+            staging.folder.rename(folder)
+            files.sync_folder(folder.parent)
+            files.sync_folder(staging.folder.parent)
+        staging.close()
+        return folder
+
+    def newest_first(self) -> Iterator[Path]:
+        """The folders of all records, the newest first, read lazily."""
+        for year in _descending(self.root):
+            for month in _descending(year):
+                for day in _descending(month):
+                    yield from (folder for folder in _descending(day) if is_ulid(folder.name))
+
+    def find(self, text: str) -> Path:
+        """The folder of the run that a text names: an id, the unique end of one, or `last`."""
+        wanted = text.upper()
+        if wanted == "LAST":
+            newest = next(self.newest_first(), None)
+            if newest is None:
+                raise BadInput("there is no record yet", hint="run one: runbook run SOP-004")
+            return newest
+        if is_ulid(wanted) and self.folder_of(wanted).is_dir():
+            return self.folder_of(wanted)
+        return self._by_end(wanted, text)
+
+    def _by_end(self, wanted: str, text: str) -> Path:
+        if len(wanted) < 4 or not wanted.isalnum():
+            raise BadInput(f"{text!r} is not a run", hint="give a run id from `runbook records`, or its last letters")
+        found = [folder for folder in self.newest_first() if folder.name.endswith(wanted)]
+        if len(found) != 1:
+            which = "several runs end" if found else "no run ends"
+            raise BadInput(f"{which} in {text!r}", hint="see `runbook records`")
+        return found[0]
+
+    def read(self, folder: Path) -> dict[str, Any]:
+        """The record.json of a folder."""
+        try:
+            record: dict[str, Any] = json.loads((folder / RECORD).read_bytes())
+        except (OSError, ValueError) as error:
+            raise BadInput(f"{folder / RECORD} cannot be read: {error}", hint="see `runbook verify`") from None
+        return record
+
+
+def describe(folder: Path, path: Path) -> dict[str, Any]:
+    """A file as records and ledger name it: relative path, digest and size."""
+    content = (folder / path).read_bytes()
+    return {"path": path.as_posix(), "sha256": sha256(content), "bytes": len(content)}
+
+
+def _descending(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir(), reverse=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []

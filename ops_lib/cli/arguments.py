@@ -1,0 +1,161 @@
+"""The arguments of every command."""
+
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ops_lib.model.run import Outcome
+from ops_lib.model.target import Hazard
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+    Commands = _SubParsersAction[ArgumentParser]
+
+EXIT_CODES = """\
+exit codes:
+  0    succeeded
+  1    failed
+  2    bad input, nothing was recorded
+  3    refused: a need or a gate said no
+  5    timed out
+  6    verification found something wrong
+  7    findings at or above --fail-on
+  130  interrupted
+"""
+
+
+def parser() -> ArgumentParser:
+    """All commands with their options."""
+    top = ArgumentParser(
+        prog="runbook",
+        description="Runbooks that run, prove what they did, and can be undone.",
+        epilog=EXIT_CODES,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_list, _show, _new, _lint, _run, _records, _record, _verify, _demo, _init, _doctor):
+        add(commands)
+    return top
+
+
+def _command(commands: "Commands", name: str, text: str) -> ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=EXIT_CODES,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+
+
+def _with_runbooks(command: ArgumentParser) -> ArgumentParser:
+    text = "the folder of the runbooks (default: ./runbooks, then the standard set)"
+    command.add_argument("--runbooks", type=Path, metavar="DIR", help=text)
+    return command
+
+
+def _with_archive(command: ArgumentParser) -> ArgumentParser:
+    text = "the folder of the archive (default: $RUNBOOK_ARCHIVE, then outputs)"
+    command.add_argument("--archive", type=Path, metavar="DIR", help=text)
+    return command
+
+
+def _with_json(command: ArgumentParser) -> ArgumentParser:
+    command.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    return command
+
+
+def _list(commands: "Commands") -> None:
+    _with_json(_with_runbooks(_command(commands, "list", "the runbooks that there are")))
+
+
+def _show(commands: "Commands") -> None:
+    command = _with_runbooks(_command(commands, "show", "what a runbook does, needs and takes"))
+    command.add_argument("id", metavar="ID", help="the id or the file's stem, in any case")
+    _with_json(command)
+
+
+def _new(commands: "Commands") -> None:
+    command = _with_runbooks(_command(commands, "new", "a runbook to begin with, in ./runbooks"))
+    command.add_argument("id", metavar="ID", help="such as SOP-010")
+    command.add_argument("--title", help="what it is for, in a few words")
+    command.add_argument("--hazard", choices=[*Hazard], default=Hazard.READ_ONLY.value, help="(default: %(default)s)")
+    command.add_argument("--owner", help="the team that keeps it (default: you)")
+
+
+def _lint(commands: "Commands") -> None:
+    command = _with_runbooks(_command(commands, "lint", "whether runbooks keep the contract and the style"))
+    command.add_argument("files", metavar="FILE", type=Path, nargs="*", help="(default: all of the catalogue)")
+    command.add_argument(
+        "--strict", action="store_true", help="take every remark for an error, as the standard set does"
+    )
+    _with_json(command)
+
+
+def _run(commands: "Commands") -> None:
+    command = _with_archive(_with_runbooks(_command(commands, "run", "run a runbook and keep its record")))
+    command.add_argument("id", metavar="ID", help="the id or the file's stem, in any case")
+    text = "a parameter; see `runbook show ID` for what it takes"
+    command.add_argument(
+        "-p", dest="parameters", metavar="NAME=VALUE", type=_pair, action="append", default=[], help=text
+    )
+    text = "a name from infrastructure/targets.yaml, or a connection string without a password (default: demo)"
+    command.add_argument("--target", metavar="NAME|DSN", help=text)
+    command.add_argument("--reason", metavar="TEXT", help="why, for the record")
+    command.add_argument("--ticket", metavar="T", help="which ticket, for the record")
+    text = "exit with 7 where a finding is at least this severe"
+    command.add_argument("--fail-on", choices=["warning", "critical"], help=text)
+    _with_json(command)
+
+
+def _records(commands: "Commands") -> None:
+    command = _with_archive(_command(commands, "records", "the records that there are, newest first"))
+    command.add_argument("--runbook", metavar="ID", help="of this runbook only")
+    command.add_argument("--outcome", choices=[*Outcome], help="with this outcome only")
+    command.add_argument("--since", metavar="T", help="since a time or within a duration, such as 7d")
+    command.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default: %(default)s)")
+    _with_json(command)
+
+
+def _record(commands: "Commands") -> None:
+    command = _with_archive(_command(commands, "record", "what one run found, on one screen"))
+    command.add_argument(
+        "run", metavar="RUN", nargs="?", default="last", help="its id, the end of it, or last (default)"
+    )
+    command.add_argument("--markdown", action="store_true", help="for a chat or a ticket")
+    _with_json(command)
+
+
+def _verify(commands: "Commands") -> None:
+    command = _with_archive(_command(commands, "verify", "whether records are what the ledger says"))
+    command.add_argument("run", metavar="RUN", nargs="?", help="one run (default: the whole archive)")
+    _with_json(command)
+
+
+def _demo(commands: "Commands") -> None:
+    command = _with_archive(_command(commands, "demo", "a real database with a real fault, and its investigation"))
+    text = "run it (default); status, stop, reset (from nothing again), or psql ARGS"
+    command.add_argument(
+        "action", choices=["run", "status", "stop", "reset", "psql"], nargs="?", default="run", help=text
+    )
+    command.add_argument("arguments", nargs="...", metavar="ARGS", help="what psql is given")
+    _with_json(command)
+
+
+def _init(commands: "Commands") -> None:
+    command = _command(commands, "init", "what a team needs to begin, in this folder")
+    command.add_argument("folder", type=Path, nargs="?", default=Path(), metavar="DIR", help="(default: this folder)")
+
+
+def _doctor(commands: "Commands") -> None:
+    command = _with_archive(_command(commands, "doctor", "whether everything that runs need is there"))
+    command.add_argument("--target", metavar="NAME|DSN", help="look at this target too")
+    _with_json(command)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value

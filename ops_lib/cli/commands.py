@@ -1,0 +1,212 @@
+"""The commands: parse, one operation, render. Each imports its operation when it is called."""
+
+import os
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ops_lib import wiring
+from ops_lib.cli import render
+from ops_lib.cli.progress import Progress
+from ops_lib.model.errors import BadInput
+from ops_lib.model.finding import Severity
+from ops_lib.model.run import Outcome, Request
+from ops_lib.operations.desk import Desk
+
+_EXIT_CODES = {
+    Outcome.SUCCEEDED: 0,
+    Outcome.FAILED: 1,
+    Outcome.REFUSED: 3,
+    Outcome.TIMED_OUT: 5,
+    Outcome.INTERRUPTED: 130,
+}
+_FAULTY, _DOES_NOT_VERIFY, _FOUND = 1, 6, 7
+
+
+def _folders(given: Namespace) -> tuple[Path, ...]:
+    return (given.runbooks,) if given.runbooks else wiring.runbook_folders()
+
+
+def _recovered(given: Namespace) -> Desk:
+    """The desk, once what killed commands left behind is sealed."""
+    desk = wiring.open_desk(archive=given.archive, runbooks=getattr(given, "runbooks", None))
+    if (desk.archive / "staging").is_dir():
+        from ops_lib.operations.recover import recover  # noqa: PLC0415
+
+        render.recovered(recover(desk))
+    return desk
+
+
+def list_runbooks(given: Namespace) -> int:
+    from ops_lib.notebooks.catalogue import read_catalogue  # noqa: PLC0415
+
+    render.catalogue(read_catalogue(_folders(given)), as_json=given.json)
+    return 0
+
+
+def show(given: Namespace) -> int:
+    from ops_lib.notebooks.catalogue import read_catalogue  # noqa: PLC0415
+
+    render.runbook(read_catalogue(_folders(given)).find(given.id), as_json=given.json)
+    return 0
+
+
+def new(given: Namespace) -> int:
+    from ops_lib.operations.author import write_new  # noqa: PLC0415
+
+    folder, owner = given.runbooks or Path("runbooks"), given.owner or wiring.open_desk().who
+    path = write_new(folder, given.id, title=given.title, hazard=given.hazard, owner=owner)
+    render.text(f"{path}\nedit it in JupyterLab, then: runbook lint {path} && runbook run {given.id}")
+    return 0
+
+
+def lint(given: Namespace) -> int:
+    from ops_lib.operations.author import lint_files  # noqa: PLC0415
+
+    remarks = lint_files(given.files, _folders(given), standard=wiring.standard_folder(), strict=given.strict)
+    render.remarks(remarks, as_json=given.json)
+    return _FAULTY if any(remark.severity == "error" for _, remark in remarks) else 0
+
+
+def run(given: Namespace) -> int:
+    from ops_lib.operations.run import run as run_runbook  # noqa: PLC0415
+
+    desk = _recovered(given)
+    request = Request(
+        runbook=given.id,
+        cause=wiring.person(desk),
+        target=given.target,
+        parameters=_parameters(given.parameters),
+        reason=given.reason,
+        ticket=given.ticket,
+    )
+    with Progress() as progress:
+        sealed = run_runbook(desk, request, progress)
+    render.record(sealed.record, sealed.folder, as_json=given.json)
+    return _exit_code(sealed.record, given.fail_on)
+
+
+def _parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    twice = {name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1}
+    if twice:
+        raise BadInput(f"parameter {min(twice)} is given twice", hint="give it once")
+    return dict(pairs)
+
+
+def _exit_code(record: Mapping[str, Any], fail_on: str | None) -> int:
+    code = _EXIT_CODES[Outcome(record["outcome"])]
+    if code or fail_on is None:
+        return code
+    least = Severity(fail_on).weight
+    return _FOUND if any(Severity(f["severity"]).weight >= least for f in record["findings"]) else 0
+
+
+def records(given: Namespace) -> int:
+    from ops_lib.operations.browse import list_records  # noqa: PLC0415
+
+    desk = _recovered(given)
+    found = list_records(desk, runbook=given.runbook, outcome=given.outcome, since=given.since, limit=given.limit)
+    render.records(found, as_json=given.json)
+    return 0
+
+
+def record(given: Namespace) -> int:
+    from ops_lib.archive.records import Records  # noqa: PLC0415
+
+    kept = Records(_recovered(given).archive)
+    folder = kept.find(given.run)
+    render.record(kept.read(folder), folder, as_json=given.json, markdown=given.markdown)
+    return 0
+
+
+def verify(given: Namespace) -> int:
+    from ops_lib.operations.browse import verify as verify_archive  # noqa: PLC0415
+
+    verification = verify_archive(_recovered(given), given.run)
+    render.verification(verification, as_json=given.json)
+    return _DOES_NOT_VERIFY if verification.faults else 0
+
+
+def demo(given: Namespace) -> int:
+    return _DEMO[given.action](given)
+
+
+def _demo_run(given: Namespace) -> int:
+    from ops_lib.operations.demo import play  # noqa: PLC0415
+
+    desk = _recovered(given)
+    with Progress() as progress:
+        sealed = play(desk, wiring.demonstration(), wiring.person(desk), progress.say, progress)
+    render.record(sealed.record, sealed.folder, as_json=given.json)
+    return _EXIT_CODES[Outcome(sealed.record["outcome"])]
+
+
+def _demo_reset(given: Namespace) -> int:
+    from ops_lib.operations.demonstrate import reset  # noqa: PLC0415
+
+    with Progress() as progress:
+        reset(wiring.demonstration(), progress.say)
+    return _demo_run(given)
+
+
+def _demo_status(given: Namespace) -> int:
+    from ops_lib.operations.demonstrate import status  # noqa: PLC0415
+
+    demonstration = wiring.demonstration()
+    render.demonstration(demonstration, status(demonstration), as_json=given.json)
+    return 0
+
+
+def _demo_stop(given: Namespace) -> int:
+    with Progress() as progress:
+        progress.say("stopping the demonstration database")
+        wiring.embedded_server().stop()
+    return 0
+
+
+def _demo_psql(given: Namespace) -> int:
+    wiring.embedded_server().start()
+    command = wiring.embedded_server().psql(*given.arguments)
+    os.execve(command.argv[0], [*command.argv], {**os.environ, **command.env})  # noqa: S606
+
+
+_DEMO: Mapping[str, Callable[[Namespace], int]] = {
+    "run": _demo_run,
+    "reset": _demo_reset,
+    "status": _demo_status,
+    "stop": _demo_stop,
+    "psql": _demo_psql,
+}
+
+
+def init(given: Namespace) -> int:
+    from ops_lib.operations.init import init as make_folder  # noqa: PLC0415
+
+    render.made(make_folder(given.folder, roles=wiring.standard_folder() / "db/roles.sql"))
+    return 0
+
+
+def doctor(given: Namespace) -> int:
+    from ops_lib.operations.examine import examine  # noqa: PLC0415
+
+    with Progress() as progress:
+        progress.say("looking at archive, runbooks and targets")
+        answers = [*examine(_recovered(given), given.target)]
+    render.answers(answers, as_json=given.json)
+    return 0 if all(answer.well for answer in answers) else _FAULTY
+
+
+COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
+    "list": list_runbooks,
+    "show": show,
+    "new": new,
+    "lint": lint,
+    "run": run,
+    "records": records,
+    "record": record,
+    "verify": verify,
+    "demo": demo,
+    "init": init,
+    "doctor": doctor,
+}

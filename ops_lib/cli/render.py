@@ -1,0 +1,230 @@
+"""What the commands print. Only this module writes to standard output."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ops_lib.model.errors import OpsError
+
+
+def fault(error: OpsError) -> None:
+    """The one line that an error gets."""
+    print(f"runbook: {' '.join(str(error).split())}", file=sys.stderr)
+
+
+def close_pipe() -> None:
+    """Whoever read our output has gone: nothing more can be said, and nothing should fail for it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def document(value: Any) -> None:
+    """One JSON document."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def text(value: str) -> None:
+    print(value)
+
+
+def lines(values: Iterable[str]) -> None:
+    for value in values:
+        print(value)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Aligned columns; the last one is cut where the terminal ends."""
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    for row in [columns, *rows]:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        print(line[: width_of_terminal()] if sys.stdout.isatty() else line)
+
+
+def width_of_terminal() -> int:
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def in_colour() -> bool:
+    """Whether standard output is a terminal whose user did not ask for none (https://no-color.org)."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+def verdict(record: Mapping[str, Any], folder: Path) -> None:
+    """The verdict of a record on one screen, with where the rest is."""
+    from ops_lib.model.telling import render_terminal  # noqa: PLC0415
+    from ops_lib.model.verdict import verdict_of  # noqa: PLC0415
+
+    width = min(width_of_terminal(), 100)
+    lines(render_terminal(verdict_of(record), folder=str(folder), width=width, colour=in_colour()))
+
+
+def record(content: Mapping[str, Any], folder: Path, *, as_json: bool, markdown: bool = False) -> None:
+    """A record as JSON, for a chat, or as its verdict on one screen."""
+    if as_json:
+        document(content)
+    elif markdown:
+        from ops_lib.model.telling import render_markdown  # noqa: PLC0415
+
+        text(render_markdown(content))
+    else:
+        verdict(content, folder)
+
+
+def recovered(run_ids: Sequence[str]) -> None:
+    """What was sealed in passing is said, and never on standard output."""
+    for run_id in run_ids:
+        print(f"runbook: sealed run {run_id}, whose supervisor had died", file=sys.stderr)
+
+
+def records(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """One line a record."""
+    if as_json:
+        document(list(found))
+        return
+    rows = [
+        (
+            item["queued_at"][:19].replace("T", " "),
+            item["run_id"],
+            item["runbook"]["id"],
+            item["outcome"],
+            (item["target"] or {}).get("name") or "-",
+            _counted(item["findings"]),
+        )
+        for item in found
+    ]
+    table(("when (UTC)", "run", "runbook", "outcome", "target", "findings"), rows)
+
+
+def _counted(findings: Sequence[Mapping[str, Any]]) -> str:
+    """How many of each severity.
+
+    >>> _counted([{"severity": "warning"}, {"severity": "warning"}, {"severity": "critical"}])
+    '1 critical, 2 warning'
+    """
+    levels = [finding["severity"] for finding in findings]
+    counts = [f"{levels.count(level)} {level}" for level in ("critical", "warning", "info") if level in levels]
+    return ", ".join(counts) or "none"
+
+
+def verification(result: Any, *, as_json: bool) -> None:
+    """What was recomputed, and what did not fit."""
+    if as_json:
+        document(
+            {
+                "entries": result.entries,
+                "records": result.records,
+                "unfinished": list(result.unfinished),
+                "faults": [{"where": fault.where, "what": fault.what} for fault in result.faults],
+            }
+        )
+        return
+    for fault_found in result.faults:
+        print(f"DOES NOT VERIFY: {fault_found}")
+    if not result.faults:
+        print(f"{result.records} records and {result.entries} ledger entries verify")
+    if result.unfinished:
+        print(f"{len(result.unfinished)} runs are not sealed: {', '.join(result.unfinished)}")
+
+
+def catalogue(found: Any, *, as_json: bool) -> None:
+    """One line a runbook; what is wrong with the others goes to standard error."""
+    for broken in found.faults:
+        print(f"runbook: {broken}", file=sys.stderr)
+    if as_json:
+        document([_runbook_json(runbook) for runbook in found.runbooks])
+        return
+    rows = [(runbook.id, runbook.hazard.value, runbook.title) for runbook in found.runbooks]
+    table(("id", "hazard", "title"), rows)
+
+
+def _runbook_json(runbook: Any) -> dict[str, Any]:
+    from ops_lib.model.times import format_duration  # noqa: PLC0415
+
+    return {
+        "id": runbook.id,
+        "title": runbook.title,
+        "hazard": runbook.hazard.value,
+        "owner": runbook.owner,
+        "timeout": format_duration(runbook.timeout),
+        "needs": list(runbook.needs),
+        "wants": list(runbook.wants),
+        "schedule": runbook.schedule,
+        "related": list(runbook.related),
+        "parameters": [
+            {"name": p.name, "type": str(p.kind), "required": p.required, "range": p.range, "help": p.help,
+             "default": None if p.required else _shown(p.default)}
+            for p in runbook.parameters
+        ],
+        "file": runbook.path,
+    }  # fmt: skip
+
+
+def _shown(value: object) -> str:
+    from ops_lib.model.parameter import shown  # noqa: PLC0415
+
+    return shown(value)
+
+
+def runbook(found: Any, *, as_json: bool) -> None:
+    """What a runbook does, needs and takes."""
+    described = _runbook_json(found)
+    if as_json:
+        document(described)
+        return
+    print(f"{found.id}  {found.title}\n")
+    for name in ("hazard", "owner", "timeout", "needs", "wants", "schedule", "related", "file"):
+        value = described[name]
+        if value:
+            print(f"{name:>10}  {', '.join(value) if isinstance(value, list) else value}")
+    for parameter in found.parameters:
+        print(f"\n  -p {parameter}\n     {parameter.help}")
+
+
+def remarks(found: Sequence[tuple[Path, Any]], *, as_json: bool) -> None:
+    """One line a remark: file, cell, rule, what."""
+    if as_json:
+        document([{"file": str(path), **_fields(remark)} for path, remark in found])
+        return
+    for path, remark in found:
+        print(f"{path}: {remark}")
+    if not found:
+        print("nothing to remark")
+
+
+def _fields(remark: Any) -> dict[str, Any]:
+    return {name: getattr(remark, name) for name in remark.__dataclass_fields__}
+
+
+def demonstration(found: Any, stage: str, *, as_json: bool) -> None:
+    """How far the demonstration is, and how to reach its database."""
+    place = {"stage": str(stage), "passfile": str(found.server.passfile), "log": str(found.server.log)}
+    if found.server.running():
+        place["dsn"] = " ".join(f"{key}={value}" for key, value in found.login().keywords.items())
+    if as_json:
+        document(place)
+        return
+    for name, value in place.items():
+        print(f"{name:>10}  {value}")
+
+
+def made(files: Sequence[tuple[Path, bool]]) -> None:
+    """What `init` made, and what comes next."""
+    for path, new in files:
+        print(f"{'made' if new else 'kept':>6}  {path}")
+    print(
+        "\nnext: name your database in infrastructure/targets.yaml,\n"
+        "      make the roles: psql -f infrastructure/roles.sql,\n"
+        "      look: runbook doctor --target NAME && runbook run SOP-004 --target NAME"
+    )
+
+
+def answers(found: Sequence[Any], *, as_json: bool) -> None:
+    """One line an answer."""
+    if as_json:
+        document([_fields(answer) for answer in found])
+        return
+    for answer in found:
+        print(f"{'ok' if answer.well else 'FAULT':>6}  {answer.what}: {answer.text}")

@@ -1,0 +1,103 @@
+"""The catalogue of causes: every slug that a finding may carry, with what it means and what usually helps.
+
+`docs/causes.md` is this table for people; a test keeps the two and the checks together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What a slug means, and the remedy that usually helps."""
+
+    meaning: str
+    remedy: str
+
+
+CAUSES: Mapping[str, Cause] = {
+    "autovacuum-disabled": Cause(
+        meaning="Dead rows pile up in a table for which autovacuum was switched off.",
+        remedy="RESET autovacuum_enabled, VACUUM (ANALYZE).",
+    ),
+    "autovacuum-overdue": Cause(
+        meaning="A table has been due for vacuum for several turns, and none has come.",
+        remedy="End what holds the horizon, or give autovacuum more workers or a higher cost limit; VACUUM.",
+    ),
+    "blocking-session": Cause(
+        meaning="Sessions wait for locks of one that is at work.",
+        remedy="Wait for it, or cancel its statement.",
+    ),
+    "connections-exhausted": Cause(
+        meaning="Nearly all connections that ordinary roles may have are taken.",
+        remedy="Cap the pools or put PgBouncer in front; end idle connections.",
+    ),
+    "ddl-queue": Cause(
+        meaning="A statement that wants a table for itself waits for a reader, and everybody else waits behind it.",
+        remedy="Cancel the waiting statement; repeat it with a short lock_timeout.",
+    ),
+    "dead-rows": Cause(
+        meaning="A table holds many dead rows, and autovacuum is about to see to it.",
+        remedy="Nothing, unless it is still so at the next look.",
+    ),
+    "dropped-index": Cause(
+        meaning="An index that an earlier snapshot saw is gone, and statements miss it.",
+        remedy="Make it again as it was, CONCURRENTLY.",
+    ),
+    "idle-in-transaction": Cause(
+        meaning="A session keeps a transaction open and does nothing: it holds its locks and what vacuum may not remove.",
+        remedy="End the session; set idle_in_transaction_session_timeout for its role.",
+    ),
+    "leaked-advisory-lock": Cause(
+        meaning="An idle session holds an advisory lock for which others wait.",
+        remedy="End the session; take advisory locks for a transaction, not for a session.",
+    ),
+    "missing-index": Cause(
+        meaning="Costly statements read a whole table to find a few rows, and no index leads with what they search by.",
+        remedy="CREATE INDEX CONCURRENTLY.",
+    ),
+    "missing-statistics": Cause(
+        meaning="A large table was never analyzed: the planner guesses.",
+        remedy="ANALYZE; let autovacuum do it from then on.",
+    ),
+    "orphaned-prepared-transaction": Cause(
+        meaning="Sessions wait for a prepared transaction that nobody ends.",
+        remedy="COMMIT PREPARED or ROLLBACK PREPARED, as its transaction manager says.",
+    ),
+    "pool-leak": Cause(
+        meaning="One application holds most connections, and most of them are idle.",
+        remedy="Cap its pool; end its idle connections.",
+    ),
+    "query-slower": Cause(
+        meaning="A statement takes at least twice as long as when it was well, and no cause was found yet.",
+        remedy="See what changed since.",
+    ),
+    "query-waits": Cause(
+        meaning="A statement is slow although it touches little: it waits.",
+        remedy="Look at locks, commits and the load of the machine.",
+    ),
+    "query-was-slow": Cause(
+        meaning="A statement was slow, and its present plan is cheap.",
+        remedy="Nothing.",
+    ),
+    "setting-changed": Cause(
+        meaning="A setting is different from what an earlier snapshot saw.",
+        remedy="See whether it was meant.",
+    ),
+    "slow-query": Cause(
+        meaning="A statement is slow because of what it must read; no index or statistic explains it.",
+        remedy="Read its plan; ask for less, or prepare the answer.",
+    ),
+    "sort-spill": Cause(
+        meaning="A slow statement writes temporary files because its sort or hash does not fit into work_mem.",
+        remedy="An index in the wanted order, or more work_mem for its role.",
+    ),
+    "stale-statistics": Cause(
+        meaning="A table changed much since it was analyzed, and nobody is about to analyze it, or a query suffers already.",
+        remedy="ANALYZE; give the table back to autovacuum, or let each load end with ANALYZE.",
+    ),
+    "table-grown": Cause(
+        meaning="A table is much larger than an earlier snapshot saw.",
+        remedy="See whether it was meant.",
+    ),
+}

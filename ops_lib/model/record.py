@@ -1,0 +1,129 @@
+"""The record of a run as a fold over its journal: record.json, schema 1.
+
+A run that ended and one whose supervisor was killed are recorded by the same function from the same events, so a
+record never says more than was journalled.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ops_lib.model.finding import Finding, ranked
+from ops_lib.model.journal import Event
+from ops_lib.model.result import MIME_TYPE, Result
+from ops_lib.model.run import CellStatus, Outcome, StepStatus
+
+SCHEMA = 1
+
+
+def record_of(events: Sequence[Event]) -> dict[str, Any]:
+    """record.json without `files`, from the events of a journal that begins with `opened`.
+
+    Without an `ended` event the run was interrupted.
+    """
+    opened = events[0]
+    ended = _last(events, "ended") or _abandoned(events)
+    return {
+        "schema": SCHEMA,
+        "run_id": opened["run_id"],
+        "resumes": None,
+        "runbook": opened["runbook"],
+        "outcome": ended["outcome"],
+        "error": ended.get("error"),
+        "cause": opened["cause"],
+        "reason": opened["reason"],
+        "ticket": opened["ticket"],
+        "incident": None,
+        "parameters": opened["parameters"],
+        "target": (_last(events, "target") or opened)["target"],
+        "scheduled_for": None,
+        "queued_at": opened["at"],
+        "started_at": (_last(events, "planned") or {}).get("at"),
+        "ended_at": ended["at"],
+        "software": opened["software"],
+        "cells": _cells((_last(events, "planned") or {"cells": []})["cells"], events),
+        "steps": _steps(events),
+        "statements": [_without_kind(event) for event in events if event["kind"] == "statement"],
+        "findings": [finding.to_json() for finding in findings_of(events)],
+        "metrics": _metrics(events),
+        "since_last": ended.get("since_last"),
+        "approvals": [],
+        "handoffs": [],
+        "undo": None,
+        "hidden": ended.get("hidden") or {"count": 0, "kinds": []},
+        "files": [],
+    }
+
+
+def _abandoned(events: Sequence[Event]) -> Event:
+    """The end of a run that nobody ended: it is as long as its journal."""
+    began, ended = _last(events, "cell-began"), _last(events, "cell-ended")
+    running = began["cell"] if began and (ended is None or ended["cell"] != began["cell"]) else None
+    error = {
+        "type": Outcome.INTERRUPTED.value,
+        "message": "the supervisor of this run died",
+        "hint": "run it again; what it had done so far is in this record",
+        "cell": running,
+    }
+    return {"outcome": Outcome.INTERRUPTED.value, "at": events[-1]["at"], "error": error}
+
+
+def results_of(events: Iterable[Event]) -> list[Result]:
+    """The results that the cells of a run have shown, in order."""
+    bundles = (event["content"].get("data", {}) for event in events if event["kind"] == "output")
+    return [Result.from_json(bundle[MIME_TYPE]) for bundle in bundles if MIME_TYPE in bundle]
+
+
+def findings_of(events: Iterable[Event]) -> list[Finding]:
+    """The findings of a run so far, ranked."""
+    return ranked(finding for result in results_of(events) for finding in result.findings)
+
+
+def _metrics(events: Sequence[Event]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {"value": metric.value, "unit": metric.unit}
+        for result in results_of(events)
+        for name, metric in result.metrics.items()
+    }
+
+
+def _cells(planned: Sequence[Event], events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Every code cell with its status; one that began and did not end has failed where it was."""
+    began = {event["cell"]: event["at"] for event in events if event["kind"] == "cell-began"}
+    ended = {event["cell"]: event for event in events if event["kind"] == "cell-ended"}
+
+    def status(cell: str) -> str:
+        if cell in ended:
+            return str(ended[cell]["status"])
+        return CellStatus.FAILED.value if cell in began else CellStatus.NOT_RUN.value
+
+    return [
+        {
+            "id": cell["id"],
+            "heading": cell["heading"],
+            "status": status(cell["id"]),
+            "started_at": began.get(cell["id"]),
+            "seconds": ended.get(cell["id"], {}).get("seconds"),
+        }
+        for cell in planned
+    ]
+
+
+def _steps(events: Sequence[Event]) -> list[dict[str, Any]]:
+    steps: dict[str, dict[str, Any]] = {}
+    for event in events:
+        if event["kind"] == "step-began":
+            steps[event["name"]] = {
+                "name": event["name"], "status": StepStatus.UNKNOWN.value, "started_at": event["at"],
+                "seconds": None, "evidence": None,
+            }  # fmt: skip
+        elif event["kind"] == "step-ended":
+            steps[event["name"]].update(status=event["status"], seconds=event["seconds"], evidence=event["evidence"])
+    return list(steps.values())
+
+
+def _without_kind(event: Event) -> dict[str, Any]:
+    return {key: value for key, value in event.items() if key != "kind"}
+
+
+def _last(events: Sequence[Event], kind: str) -> Event | None:
+    return next((event for event in reversed(events) if event["kind"] == kind), None)

@@ -1,0 +1,59 @@
+"""Runs: what is asked for, by whom and why, and how it ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """How a run ended: whether the procedure ran, not what it saw."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    INTERRUPTED = "interrupted"
+    REFUSED = "refused"
+
+
+class CellStatus(StrEnum):
+    """What became of a cell."""
+
+    OK = "ok"
+    FAILED = "failed"
+    NOT_RUN = "not-run"
+    SKIPPED = "skipped"
+
+
+class StepStatus(StrEnum):
+    """What became of a step; `unknown` began and did not end."""
+
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    NOT_RUN = "not-run"
+    CARRIED = "carried"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why a run happens: a person, a schedule, an alert or a handoff, with who and how that is known."""
+
+    kind: str
+    who: str
+    how_known: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"kind": self.kind, "who": self.who, "how_known": self.how_known}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One asked-for run of a runbook; parameters as they were given, not yet bound."""
+
+    runbook: str
+    cause: Cause
+    target: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    reason: str | None = None
+    ticket: str | None = None

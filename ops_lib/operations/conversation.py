@@ -1,0 +1,138 @@
+"""What the words of a runbook ask of the run that they belong to.
+
+Under a supervisor every answer comes over the step channel and is journalled. A notebook that somebody opens by hand
+has none: its words work all the same, and nothing of it is recorded.
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ops_lib.model.errors import Refused
+from ops_lib.model.finding import Finding, ranked
+from ops_lib.model.result import Result
+from ops_lib.model.target import Hazard, Login
+from ops_lib.notebooks.channel import Client
+from ops_lib.operations.desk import Desk
+
+
+class Conversation(Protocol):
+    """The run as its kernel sees it."""
+
+    def introduce(self) -> Mapping[str, Any]:
+        """Who this run is: run_id, runbook, hazard, target, login, archive, at."""
+
+    def scratch(self) -> Login | None:
+        """A server on which databases of our own may be made for experiments."""
+
+    def statement(self, sql: str, seconds: float) -> None:
+        """A statement was sent to the target."""
+
+    def note(self, text: str) -> None:
+        """A person's remark."""
+
+    def secret(self, value: str) -> None:
+        """A value that must not be stored."""
+
+    def attach(self, name: str, content: bytes) -> None:
+        """A file to keep with the record."""
+
+    def shown(self, result: Result) -> None:
+        """A result was shown."""
+
+    def findings(self) -> list[Finding]:
+        """What was found so far, ranked."""
+
+    def begin_step(self, name: str) -> None:
+        """May this step act? Returns once its beginning is durable."""
+
+    def end_step(self, name: str, status: str, evidence: Any) -> None:
+        """The step ended."""
+
+
+class Supervised:
+    """A run under a supervisor, asked over the step channel."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._introduction: Mapping[str, Any] = client.ask("introduce")
+
+    def introduce(self) -> Mapping[str, Any]:
+        return self._introduction
+
+    def scratch(self) -> Login | None:
+        login = self._client.ask("scratch")
+        return Login.from_json(login) if login else None
+
+    def statement(self, sql: str, seconds: float) -> None:
+        self._client.ask("statement", sql=sql, seconds=seconds)
+
+    def note(self, text: str) -> None:
+        self._client.ask("note", text=text)
+
+    def secret(self, value: str) -> None:
+        self._client.ask("secret", value=value)
+
+    def attach(self, name: str, content: bytes) -> None:
+        self._client.ask("attach", name=name, content=base64.b64encode(content).decode())
+
+    def shown(self, result: Result) -> None:
+        """Nothing to do: the supervisor sees what the cell emits."""
+
+    def findings(self) -> list[Finding]:
+        return [Finding.from_json(item, weight=item["weight"]) for item in self._client.ask("findings")]
+
+    def begin_step(self, name: str) -> None:
+        self._client.ask("step-begin", name=name)
+
+    def end_step(self, name: str, status: str, evidence: Any) -> None:
+        self._client.ask("step-end", name=name, status=status, evidence=evidence)
+
+
+class Unsupervised:
+    """A notebook opened by hand: reading works, nothing is recorded, and steps that change something are refused."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._results: list[Result] = []
+
+    def introduce(self) -> Mapping[str, Any]:
+        target = self._desk.target(None)
+        return {
+            "run_id": "by-hand",
+            "runbook": "notebook",
+            "hazard": Hazard.READ_ONLY.value,
+            "target": target.name,
+            "login": self._desk.reach(target, Hazard.READ_ONLY).to_json(),
+            "archive": str(self._desk.archive),
+        }
+
+    def scratch(self) -> Login | None:
+        return self._desk.experiments()
+
+    def statement(self, sql: str, seconds: float) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+    def secret(self, value: str) -> None:
+        pass
+
+    def attach(self, name: str, content: bytes) -> None:
+        pass
+
+    def shown(self, result: Result) -> None:
+        self._results.append(result)
+
+    def findings(self) -> list[Finding]:
+        return ranked(finding for result in self._results for finding in result.findings)
+
+    def begin_step(self, name: str) -> None:
+        raise Refused(
+            f"step {name!r} would change something, and this notebook has no supervisor that records it",
+            hint="run it with: runbook run ID",
+        )
+
+    def end_step(self, name: str, status: str, evidence: Any) -> None:
+        raise AssertionError("a step that was refused has no end")

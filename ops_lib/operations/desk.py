@@ -1,0 +1,62 @@
+"""The desk: everything that an operation needs from outside, handed in as one value."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from ops_lib.model.errors import BadTarget
+from ops_lib.model.journal import Event
+from ops_lib.model.target import Hazard, Login, Target
+
+Listener = Callable[[Event], None]
+
+
+def nobody(event: Event) -> None:
+    """The listener that does not listen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Settings and instruments, opened by `wiring`.
+
+    `reach` turns a target into a login for a hazard: it resolves references to secrets and starts the embedded server
+    where that is the target. `experiments` gives a server on which databases of our own may be made, or nothing where
+    there is none. `scratch` makes a short private folder for sockets. `environment` is what kernels get.
+    """
+
+    archive: Path
+    runbooks: tuple[Path, ...]
+    targets: Mapping[str, Target]
+    default_target: str
+    who: str
+    how_known: str
+    clock: Callable[[], datetime]
+    randomness: Callable[[int], bytes]
+    reach: Callable[[Target, Hazard], Login]
+    experiments: Callable[[], Login | None]
+    scratch: Callable[[], Path]
+    environment: Mapping[str, str] = field(repr=False)
+    cwd: Path = field(default_factory=Path)
+
+    def target(self, text: str | None) -> Target:
+        """The target that a person named: from targets.yaml, or a connection string, or a service."""
+        name = text or self.default_target
+        if name in self.targets:
+            return self.targets[name]
+        if "=" in name or "://" in name:
+            return Target(name=_short(name), dsn=name)
+        known = ", ".join(sorted(self.targets))
+        raise BadTarget(
+            f"there is no target {name!r}",
+            hint=f"known are {known}; or give a connection string such as 'service={name}' or 'host=... dbname=...'",
+        )
+
+
+def _short(dsn: str) -> str:
+    """A connection string as the name of a target; it holds no password, or was refused before.
+
+    >>> _short("postgresql://ops@db.example:5433/platform?sslmode=require")
+    'postgresql://ops@db.example:5433/platform'
+    """
+    return dsn.split("?", 1)[0][:120]

@@ -1,0 +1,38 @@
+"""What a team needs to begin: a folder for its own runbooks, a list of its targets, and the roles to connect as."""
+
+from pathlib import Path
+
+from ops_lib.archive.files import write_whole
+
+TARGETS = """\
+# The databases that runbooks act on, by name. No passwords here: use ~/.pgpass, a service file (~/.pg_service.conf),
+# or a reference such as password_from: env:PLATFORM_PASSWORD or password_from: file:/run/secrets/platform.
+#
+# platform:
+#   kind: postgres
+#   service: platform                  # or dsn: "host=db.internal dbname=platform user=ana"
+#   production: false
+#   roles: {read-only: ops_investigate, changes: ops_migrate}   # see infrastructure/roles.sql
+
+demo: {kind: postgres, embedded: true, roles: {read-only: ops_investigate, changes: ops_migrate}}
+"""
+IGNORED = "# Records and state are kept, but not in git.\n*\n!.gitignore\n"
+
+
+def init(folder: Path, *, roles: Path) -> list[tuple[Path, bool]]:
+    """Make what is missing; the files of a team's own folder, each with whether it was made now."""
+    wanted = {
+        folder / "infrastructure/targets.yaml": TARGETS.encode(),
+        folder / "infrastructure/roles.sql": roles.read_bytes(),
+        folder / "outputs/.gitignore": IGNORED.encode(),
+        folder / "runbooks/.gitkeep": b"",
+    }
+    return [(path, _write_missing(path, content)) for path, content in wanted.items()]
+
+
+def _write_missing(path: Path, content: bytes) -> bool:
+    if path.exists():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content)
+    return True

@@ -1,0 +1,303 @@
+"""One run of a runbook, from what was asked for to a sealed record.
+
+    bind        the runbook is found, its parameters and target are bound; what does not fit is refused, unrecorded
+    intent      the run is staged, and the ledger says what is about to happen
+    needs       what the runbook needs is checked; what is missing is a refusal, sealed
+    execute     the cells run under the supervisor until they end, fail, or are ended
+    seal        the record is made of the journal
+
+A person, a schedule and an alert differ only in the request's cause.
+"""
+
+import json
+import shutil
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ops_lib.archive.ledger import Ledger
+from ops_lib.archive.staging import Staging
+from ops_lib.model import ulid
+from ops_lib.model.errors import ArchiveUnwritable, BadInput, Interrupted, OpsError, Refused
+from ops_lib.model.ledger import EntryKind
+from ops_lib.model.parameter import bind, shown
+from ops_lib.model.redaction import Redactor
+from ops_lib.model.run import CellStatus, Outcome, Request
+from ops_lib.model.runbook import Runbook
+from ops_lib.model.target import Identity, Login, Target
+from ops_lib.notebooks import channel, keeper
+from ops_lib.notebooks.catalogue import read_catalogue
+from ops_lib.notebooks.execution import execute, planned_cells, prepare
+from ops_lib.notebooks.front_matter import read_notebook
+from ops_lib.notebooks.parameters import binding_source
+from ops_lib.operations.desk import Desk, Listener, nobody
+from ops_lib.operations.provenance import commit_of, software
+from ops_lib.operations.seal import NOTEBOOK, seal
+from ops_lib.operations.supervisor import Supervisor
+from ops_lib.postgres.connection import connect, end_sessions, identify
+from ops_lib.postgres.session import application_name
+
+RUN_VARIABLE = "RUNBOOK_RUN_ID"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A finished run: where its record is and what it says."""
+
+    folder: Path
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A request that fits: the runbook as it was read, its parameters as typed values, and how the target is reached.
+
+    `refusal` is why the target cannot be reached, where that is known before the run begins.
+    """
+
+    runbook: Runbook
+    notebook: Mapping[str, Any]
+    values: Mapping[str, Any]
+    target: Target
+    login: Login | None
+    refusal: OpsError | None = field(default=None)
+
+
+def run(desk: Desk, request: Request, listener: Listener = nobody) -> Sealed:
+    """Run a runbook and seal its record. Raises only where nothing was recorded or the archive cannot be written."""
+    bound = bind_request(desk, request)
+    redactor = Redactor()
+    if bound.login and bound.login.password:
+        redactor.register(bound.login.password, "password")
+    staging = Staging.create(desk.archive, ulid.make(desk.clock(), desk.randomness(10)))
+    supervisor = Supervisor(desk, staging, redactor, listener)
+    with _signals(supervisor):
+        prepared = _declare(desk, request, bound, supervisor)
+        ending = _attempt(desk, bound, prepared, supervisor)
+        hidden = {"count": redactor.hidden.total(), "kinds": sorted(redactor.hidden)}
+        supervisor.journal("ended", durable=True, hidden=hidden, **ending)
+        folder, record = seal(desk, staging)
+    return Sealed(folder=folder, record=record)
+
+
+def bind_request(desk: Desk, request: Request) -> Bound:
+    """Find and bind; BadInput where the request does not fit, with nothing recorded."""
+    found = read_catalogue(desk.runbooks).find(request.runbook)
+    notebook, content = read_notebook(Path(found.path))
+    if sha256(content).hexdigest() != found.sha256:
+        raise OpsError(f"{found.path} was changed while it was read", hint="run it again")
+    values = bind(found.parameters, request.parameters)
+    target = desk.target(request.target)
+    login, refusal = None, None
+    if _needs_target(found):
+        try:
+            login = desk.reach(target, found.hazard)
+        except BadInput:
+            raise
+        except OpsError as error:
+            refusal = error
+    return Bound(runbook=found, notebook=notebook, values=values, target=target, login=login, refusal=refusal)
+
+
+def _needs_target(runbook: Runbook) -> bool:
+    return any(need.startswith("target:") for need in (*runbook.needs, *runbook.wants))
+
+
+def _declare(desk: Desk, request: Request, bound: Bound, supervisor: Supervisor) -> dict[str, Any]:
+    """Say what is about to happen, in the journal and in the ledger; the notebook that will be executed."""
+    runbook, staging = bound.runbook, supervisor.staging
+    prepared = prepare(bound.notebook, binding_source(bound.values))
+    staging.write(NOTEBOOK, json.dumps(supervisor.redactor.json(prepared)).encode())
+    opened = {
+        "runbook": _runbook_json(desk, runbook),
+        "cause": request.cause.to_json(),
+        "reason": request.reason,
+        "ticket": request.ticket,
+        "parameters": {name: _plain(value) for name, value in bound.values.items()},
+        "target": _target_json(bound, None),
+    }
+    supervisor.journal("opened", durable=True, run_id=staging.run_id, software=software(), **opened)
+    declare_intent(desk, staging)
+    return prepared
+
+
+def declare_intent(desk: Desk, staging: Staging) -> None:
+    """Enter into the ledger what the journal of a run says that is about to happen."""
+    named = ("runbook", "cause", "reason", "ticket", "parameters", "target")
+    body = {name: staging.events[0][name] for name in named}
+    Ledger(desk.archive).append(EntryKind.INTENT, at=desk.clock(), run_id=staging.run_id, who=desk.who, body=body)
+
+
+def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: Supervisor) -> dict[str, Any]:
+    """How the run ended and why, as the `ended` event has it."""
+    error: dict[str, Any] | None = None
+    outcome = Outcome.SUCCEEDED
+    try:
+        with _deadline(bound.runbook, supervisor):
+            _check_needs(bound, supervisor)
+            _execute(desk, bound, prepared, supervisor)
+        error = _failed_cell(supervisor.staging.events)
+        if error:
+            outcome = Outcome.REFUSED if error["type"] == Refused.__name__ else Outcome.FAILED
+    except ArchiveUnwritable:
+        supervisor.staging.close()
+        raise
+    except Refused as refusal:
+        outcome, error = Outcome.REFUSED, _error_json(refusal)
+    except Exception as failure:  # whatever went wrong, the run is sealed and says so
+        outcome, error = Outcome.FAILED, _error_json(failure)
+    if supervisor.stopped_as:
+        outcome, error = supervisor.stopped_as, _stopped_error(bound.runbook, supervisor.stopped_as, error)
+    return {"outcome": outcome.value, "error": error}
+
+
+def _check_needs(bound: Bound, supervisor: Supervisor) -> None:
+    """Refuse where something that the runbook needs is missing; the target's identity goes into the journal."""
+    if bound.refusal:
+        raise bound.refusal
+    identity = None
+    if bound.login:
+        name = application_name(bound.runbook.id, supervisor.staging.run_id)
+        with connect(bound.login, application_name=name, hazard=bound.runbook.hazard) as connection:
+            identity = identify(connection)
+        supervisor.journal("target", target=_target_json(bound, identity), application_name=name)
+    for need in bound.runbook.needs:
+        _check_need(need, identity)
+
+
+def _check_need(need: str, identity: Identity | None) -> None:
+    kind, _, name = need.partition(":")
+    if kind == "extension" and (identity is None or name not in identity.extensions):
+        raise Refused(f"the extension {name} is missing on the target", hint=f"CREATE EXTENSION {name}")
+    if kind == "program" and shutil.which(name) is None:
+        raise Refused(f"the program {name} is missing here", hint="install it, or set PATH")
+
+
+def _execute(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: Supervisor) -> None:
+    """Run the cells in a kernel of this run's own, and leave nothing of it behind."""
+    from ops_lib.notebooks.kernel import Kernel  # noqa: PLC0415 - jupyter_client is heavy
+
+    if supervisor.stopped_as:
+        raise Interrupted("the run was stopped before its first cell")
+    run_id = supervisor.staging.run_id
+    scratch = desk.scratch()
+    supervisor.introduction = _introduction(desk, bound, supervisor)
+    server = channel.Server(scratch / "channel", supervisor.answer)
+    environment = {channel.VARIABLE: str(scratch / "channel"), RUN_VARIABLE: run_id}
+    supervisor.kernel = Kernel(scratch, {**desk.environment, **environment})
+    supervisor.journal("planned", cells=planned_cells(prepared))
+    try:
+        execute(prepared, supervisor.kernel, supervisor)
+    finally:
+        supervisor.kernel.end()
+        supervisor.close()
+        server.close()
+        keeper.kill_strays(RUN_VARIABLE, run_id)
+        shutil.rmtree(scratch, ignore_errors=True)
+        if bound.login:
+            with suppress(OpsError):
+                end_sessions(bound.login, application_name(bound.runbook.id, run_id))
+
+
+def _introduction(desk: Desk, bound: Bound, supervisor: Supervisor) -> dict[str, Any]:
+    """What the kernel is told of its run; it holds the password, and goes over the channel only."""
+    return {
+        "run_id": supervisor.staging.run_id,
+        "runbook": bound.runbook.id,
+        "hazard": bound.runbook.hazard.value,
+        "target": bound.target.name,
+        "login": bound.login.to_json() if bound.login else None,
+        "archive": str(desk.archive.absolute()),
+    }
+
+
+@contextmanager
+def _deadline(runbook: Runbook, supervisor: Supervisor) -> Iterator[None]:
+    timer = threading.Timer(runbook.timeout.total_seconds(), supervisor.stop, (Outcome.TIMED_OUT,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def _signals(supervisor: Supervisor) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a lost terminal end the run in order; what they interrupt is in a thread of its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        threading.Thread(target=supervisor.stop, args=(Outcome.INTERRUPTED,), daemon=True).start()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _failed_cell(events: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The error of the cell that failed, as it was shown; errors of ours are shown with their hint apart."""
+    ended = next((event for event in reversed(events) if event["kind"] == "cell-ended"), None)
+    if ended is None or ended["status"] != CellStatus.FAILED:
+        return None
+    cell = ended["cell"]
+    seen = [e["content"] for e in events if e["kind"] == "output" and e["cell"] == cell and e["type"] == "error"]
+    content = seen[-1] if seen else {"ename": "Unknown", "evalue": "the cell failed and did not say why"}
+    hint = next((line[len("hint: ") :] for line in content.get("traceback", ()) if line.startswith("hint: ")), None)
+    message = content["evalue"].removesuffix(f": {hint}") if hint else content["evalue"]
+    return {"type": content["ename"], "message": message, "hint": hint, "cell": cell}
+
+
+def _stopped_error(runbook: Runbook, outcome: Outcome, error: dict[str, Any] | None) -> dict[str, Any]:
+    limit = shown(runbook.timeout)
+    message, hint = {
+        Outcome.TIMED_OUT: (f"the run reached its deadline of {limit}", "see in which cell, and why; or raise timeout"),
+        Outcome.INTERRUPTED: ("the run was asked to stop", "run it again when the reason is gone"),
+    }[outcome]
+    return {"type": outcome.value, "message": message, "hint": hint, "cell": (error or {}).get("cell")}
+
+
+def _error_json(error: Exception) -> dict[str, Any]:
+    if isinstance(error, OpsError):
+        return {"type": type(error).__name__, "message": error.message, "hint": error.hint, "cell": None}
+    return {"type": type(error).__name__, "message": str(error), "hint": None, "cell": None}
+
+
+def _runbook_json(desk: Desk, runbook: Runbook) -> dict[str, Any]:
+    path = Path(runbook.path).absolute()
+    file = path.relative_to(desk.cwd) if path.is_relative_to(desk.cwd) else path
+    return {
+        "id": runbook.id, "title": runbook.title, "hazard": runbook.hazard.value, "owner": runbook.owner,
+        "file": file.as_posix(), "sha256": runbook.sha256, "commit": commit_of(path),
+    }  # fmt: skip
+
+
+def _target_json(bound: Bound, identity: Identity | None) -> dict[str, Any] | None:
+    if not _needs_target(bound.runbook):
+        return None
+    return {
+        "name": bound.target.name,
+        "kind": bound.target.kind,
+        "system_identifier": identity.system_identifier if identity else None,
+        "database": identity.database if identity else None,
+        "server_version": identity.server_version if identity else None,
+        "guard": identity.guard.value if identity else None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A typed value as JSON has it: what JSON lacks (dates, durations) as text."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else shown(value)

@@ -1,0 +1,6 @@
+-- Question: end every other session of this application name; how many were there?
+-- Privileges: the same role as those sessions, pg_signal_backend or superuser
+-- Servers: 14-18
+SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) AS ended
+FROM pg_stat_activity
+WHERE application_name = left(%(application_name)s::text, 63) AND pid <> pg_backend_pid();

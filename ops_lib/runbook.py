@@ -1,0 +1,237 @@
+"""The words that a cell of a runbook may say: `from ops_lib.runbook import *`.
+
+The list is closed; docs/words.md describes it. A word that answers something answers a result, which shows itself when
+it is the last expression of its cell, and is recorded because it is shown.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ops_lib import wiring
+from ops_lib.model.errors import BadInput, Refused
+from ops_lib.model.finding import roots
+from ops_lib.model.result import Metric, Result, Table
+from ops_lib.model.run import StepStatus
+from ops_lib.model.snapshot import Snapshot
+from ops_lib.model.target import Hazard, Login
+from ops_lib.model.times import format_instant, format_seconds, parse_since
+from ops_lib.operations import diagnose, snapshots
+from ops_lib.postgres.session import Session, application_name, select_from
+from ops_lib.postgres.snapshot import take
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FRAME_ROWS = 10_000
+
+__all__ = [
+    "Literal", "attach", "check", "compare", "date", "datetime", "frame", "note", "require", "secret", "show",
+    "snapshot", "step", "target", "timedelta", "verdict",
+]  # fmt: skip
+
+
+class Shown:
+    """A result that shows itself in a notebook."""
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+        wiring.conversation().shown(result)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        from ops_lib.notebooks.display import mimebundle  # noqa: PLC0415
+
+        return mimebundle(self.result)
+
+
+@cache
+def target() -> Session:
+    """The database that this run was given. It is connected to when it is first asked something."""
+    told = wiring.conversation().introduce()
+    if told["login"] is None:
+        raise BadInput("this runbook has no target", hint="write needs: [target:postgres] into its front matter")
+    return Session(
+        name=told["target"],
+        login=Login.from_json(told["login"]),
+        application_name=application_name(told["runbook"], told["run_id"]),
+        hazard=Hazard(told["hazard"]),
+        on_statement=wiring.conversation().statement,
+    )
+
+
+def check(database: Session, question: str) -> Shown:
+    """Ask one question of the catalogue: what is wrong, the rows that prove it, and what to do about it."""
+    experiments = wiring.conversation().scratch() if question == "missing_indexes" else None
+    memory = _memory()
+    result = diagnose.ask(
+        database, question, now=_now(), baseline=memory.baseline(), newest=memory.newest(), scratch=experiments
+    )
+    return Shown(replace(result, picture=_picture(database)) if question == "queries" else result)
+
+
+def compare(database: Session, *, since: str = "") -> Shown:
+    """What is different from a snapshot of when it was well; where none was kept, the first is taken now.
+
+    `since` says when that was (`24h`, or an instant); without it the oldest snapshot of the last seven days counts.
+    """
+    memory = _memory()
+    memory.since = parse_since(since, _now()) if since else None
+    if memory.newest() is None:
+        wiring.conversation().attach(snapshots.NAME, take(database, _now()).to_bytes())
+        sentence = "There is nothing to compare with yet: no snapshot was kept. The first was taken now."
+        return Shown(Result(title=diagnose.CHANGED_TITLE, verdict=sentence, skipped="no earlier snapshot"))
+    return Shown(diagnose.changed(database, memory.baseline(), now=_now()))
+
+
+def frame(database: Session, what: str) -> "pd.DataFrame":
+    """Rows as a pandas frame: of a relation (`mart.game_summary`, its first 10,000 rows), or of a `.sql` file."""
+    if what.endswith(".sql"):
+        return database.frame(Path(what).read_text(encoding="utf-8"))
+    return database.frame(select_from(what, limit=FRAME_ROWS))
+
+
+def show(value: Any) -> Shown:
+    """A frame, a list of rows or a sentence as a result, with at most 20 rows and the total stated."""
+    if isinstance(value, Shown):
+        return value
+    if hasattr(value, "itertuples"):
+        rows = [tuple(map(_plain, row)) for row in value.itertuples(index=False)]
+        table = Table.of([str(column) for column in value.columns], rows)
+        return Shown(Result(title="Rows", verdict=f"{len(rows)} rows.", table=table))
+    return Shown(Result(title="Note", verdict=str(value)))
+
+
+def snapshot(database: Session) -> Shown:
+    """Take a snapshot of the database's catalog and statistics, and keep it with the record of this run."""
+    began = time.monotonic()
+    taken = take(database, _now())
+    seconds = time.monotonic() - began
+    wiring.conversation().attach(snapshots.NAME, taken.to_bytes())
+    sentence = (
+        f"{len(taken.tables)} tables, {len(taken.indexes)} indexes and {len(taken.statements or ())} statements "
+        f"as of {format_instant(taken.taken_at)}, in {format_seconds(seconds)}."
+    )
+    return Shown(Result(title="Snapshot", verdict=sentence, metrics={"snapshot": Metric(value=seconds, unit="s")}))
+
+
+def require(condition: object, sentence: str) -> Shown:
+    """Goes on only where a condition holds; where it does not, the run is refused with the sentence."""
+    if not condition:
+        raise Refused(f"a precondition does not hold: {sentence}")
+    return Shown(Result(title="Precondition", verdict=f"Holds: {sentence}"))
+
+
+def note(text: str) -> Shown:
+    """A remark of the person at the keyboard, for the record."""
+    wiring.conversation().note(text)
+    return Shown(Result(title="Note", verdict=text))
+
+
+def attach(name: str, content: str | bytes) -> Shown:
+    """Keep a file beside the record."""
+    raw = content.encode() if isinstance(content, str) else content
+    wiring.conversation().attach(name, raw)
+    return Shown(Result(title="Attachment", verdict=f"{name} ({len(raw)} bytes) is kept with the record."))
+
+
+def secret(value: str) -> str:
+    """The same value, made known first to what hides secrets from the record."""
+    wiring.conversation().secret(value)
+    return value
+
+
+def step(
+    name: str,
+    action: Callable[[], Any],
+    *,
+    evidence: Callable[[], Any] | None = None,
+) -> Shown:
+    """Do something that changes the target, between a journalled beginning and a journalled end.
+
+    What `action` answers, or `evidence` after it, is kept as the step's evidence and must be JSON.
+    """
+    run = wiring.conversation()
+    run.begin_step(name)
+    began = time.monotonic()
+    try:
+        answered = action()
+        proof = evidence() if evidence else answered
+    except BaseException as error:
+        run.end_step(name, StepStatus.FAILED, {"error": f"{type(error).__name__}: {error}"})
+        raise
+    run.end_step(name, StepStatus.DONE, proof)
+    return Shown(Result(title=name, verdict=f"{name}: done in {format_seconds(time.monotonic() - began)}."))
+
+
+def verdict() -> Shown:
+    """Everything that this run has found, in the order in which to act."""
+    found = wiring.conversation().findings()
+    acute = [finding for finding in roots(found) if finding.severity.weight]
+    rows = [(finding.rank, finding.severity.value, finding.subject, finding.summary) for finding in roots(found)]
+    sentence = f"{len(acute)} to act on; first: {acute[0].summary}" if acute else "Nothing to act on."
+    return Shown(
+        Result(
+            title="Verdict",
+            verdict=sentence,
+            table=Table.of(("rank", "severity", "subject", "what"), rows) if rows else None,
+            next_step=acute[0].remedy.text if acute else None,
+        )
+    )
+
+
+class _Memory:
+    """The snapshots that earlier runs kept of this run's target; read when they are first wanted."""
+
+    def __init__(self) -> None:
+        self.since: datetime | None = None
+
+    @cache  # noqa: B019 - one memory lives as long as its kernel
+    def newest(self) -> Snapshot | None:
+        return snapshots.newest(_archive(), target().identity)
+
+    def baseline(self) -> Snapshot | None:
+        return self._baseline(self.since)
+
+    @cache  # noqa: B019
+    def _baseline(self, since: datetime | None) -> Snapshot | None:
+        return snapshots.baseline(_archive(), target().identity, since=since, now=_now())
+
+
+@cache
+def _memory() -> _Memory:
+    return _Memory()
+
+
+def _picture(database: Session) -> bytes | None:
+    """Mean times of the costliest queries, before and now, where there is a before."""
+    memory = _memory()
+    chart = diagnose.chart(database, baseline=memory.baseline(), newest=memory.newest())
+    if chart is None or chart.before is None:
+        return None
+    from ops_lib.notebooks.pictures import Pair, before_and_now  # noqa: PLC0415 - matplotlib is heavy
+
+    return before_and_now([
+        Pair(label=label, before=before / 1000, now=now / 1000)
+        for label, before, now in zip(chart.labels, chart.before, chart.now, strict=True)
+    ])  # fmt: skip
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _archive() -> Path:
+    return Path(wiring.conversation().introduce()["archive"])
+
+
+def _plain(value: Any) -> Any:
+    """A value of a frame as JSON has it."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if value == value else None  # noqa: PLR0124 - NaN is the one value that is not itself
+    return value.item() if hasattr(value, "item") else str(value)
