@@ -74,17 +74,18 @@ def check(database: Session, question: str) -> Shown:
 
 
 def compare(database: Session, *, since: str = "") -> Shown:
-    """What is different from a snapshot of when it was well; where none was kept, the first is taken now.
+    """What is different from a snapshot of when it was well, and keep one of now for the next comparison.
 
-    `since` says when that was (`24h`, or an instant); without it the oldest snapshot of the last seven days counts.
+    `since` says when it was well (`24h`, or an instant); without it the oldest snapshot of the last seven days counts.
     """
     memory = _memory()
     memory.since = parse_since(since, _now()) if since else None
-    if memory.newest() is None:
-        wiring.conversation().attach(snapshots.NAME, take(database, _now()).to_bytes())
-        sentence = "There is nothing to compare with yet: no snapshot was kept. The first was taken now."
+    baseline, present = memory.baseline(), take(database, _now())
+    wiring.conversation().attach(snapshots.NAME, present.to_bytes())
+    if baseline is None:
+        sentence = "There is nothing to compare with yet: no snapshot was kept before. The first was taken now."
         return Shown(Result(title=diagnose.CHANGED_TITLE, verdict=sentence, skipped="no earlier snapshot"))
-    return Shown(diagnose.changed(database, memory.baseline(), now=_now()))
+    return Shown(diagnose.changed(database, baseline, present))
 
 
 def frame(database: Session, what: str) -> "pd.DataFrame":

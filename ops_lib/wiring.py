@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ops_lib.model.errors import BadTarget, OpsError
+from ops_lib.model.errors import BadTarget, OpsError, TargetUnreachable
 from ops_lib.model.run import Cause
 from ops_lib.model.target import Hazard, Login, Target, target_from
 from ops_lib.operations.desk import Desk
@@ -119,6 +119,8 @@ def reach(target: Target, hazard: Hazard) -> Login:
     role = target.roles.get(hazard)
     if target.embedded:
         server = embedded_server()
+        if not server.passfile.exists():
+            raise TargetUnreachable("there is no demonstration database here yet", hint="make it with: runbook demo")
         server.start()
         return server.login(role or "postgres")
     return Login(keywords=_keywords(target), password=_resolved(target), role=role)

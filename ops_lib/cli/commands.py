@@ -183,7 +183,7 @@ _DEMO: Mapping[str, Callable[[Namespace], int]] = {
 def init(given: Namespace) -> int:
     from ops_lib.operations.init import init as make_folder  # noqa: PLC0415
 
-    render.made(make_folder(given.folder, roles=wiring.standard_folder() / "db/roles.sql"))
+    render.made(make_folder(given.folder, roles=wiring.standard_folder() / "db/investigation_role.sql"))
     return 0
 
 

@@ -45,7 +45,7 @@ CAUSES: Mapping[str, Cause] = {
         remedy="Make it again as it was, CONCURRENTLY.",
     ),
     "idle-in-transaction": Cause(
-        meaning="A session keeps a transaction open and does nothing: it holds its locks and what vacuum may not remove.",
+        meaning="A session keeps a transaction open and does nothing; it holds locks, and what vacuum may not remove.",
         remedy="End the session; set idle_in_transaction_session_timeout for its role.",
     ),
     "leaked-advisory-lock": Cause(
@@ -93,7 +93,7 @@ CAUSES: Mapping[str, Cause] = {
         remedy="An index in the wanted order, or more work_mem for its role.",
     ),
     "stale-statistics": Cause(
-        meaning="A table changed much since it was analyzed, and nobody is about to analyze it, or a query suffers already.",
+        meaning="A table changed much since it was analyzed; nobody is about to see to it, or a query suffers already.",
         remedy="ANALYZE; give the table back to autovacuum, or let each load end with ANALYZE.",
     ),
     "table-grown": Cause(

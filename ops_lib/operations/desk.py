@@ -1,9 +1,11 @@
 """The desk: everything that an operation needs from outside, handed in as one value."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from ops_lib.model.errors import BadTarget
 from ops_lib.model.journal import Event
@@ -54,9 +56,23 @@ class Desk:
 
 
 def _short(dsn: str) -> str:
-    """A connection string as the name of a target; it holds no password, or was refused before.
+    """A connection string as a name for people: which database, and where.
 
     >>> _short("postgresql://ops@db.example:5433/platform?sslmode=require")
-    'postgresql://ops@db.example:5433/platform'
+    'platform at db.example:5433'
+    >>> _short("host=/run/postgresql dbname=bench user=ana"), _short("service=prod")
+    ('bench at /run/postgresql', 'service prod')
     """
-    return dsn.split("?", 1)[0][:120]
+    if "://" in dsn:
+        parts = urlsplit(dsn)
+        given = {
+            "dbname": parts.path.lstrip("/"),
+            "host": parts.netloc.rpartition("@")[2],
+            **dict(parse_qsl(parts.query)),
+        }
+    else:
+        given = dict(re.findall(r"(\w+)\s*=\s*'?([^'\s]+)", dsn))
+    if "service" in given:
+        return f"service {given['service']}"
+    port = f":{given['port']}" if "port" in given else ""
+    return f"{given.get('dbname') or 'the default database'} at {given.get('host') or 'the default host'}{port}"

@@ -23,7 +23,6 @@ from ops_lib.postgres import workload
 from ops_lib.postgres.checks import CHECKS, Evidence, Tolerances
 from ops_lib.postgres.examine import examine
 from ops_lib.postgres.session import Session
-from ops_lib.postgres.snapshot import take
 
 CHANGED_TITLE = "What changed since it was well?"
 BARS = 8
@@ -67,13 +66,12 @@ def _skipped(title: str, reason: str, notes: Sequence[str] = ()) -> Result:
     return Result(title=title, verdict=f"Not answered: {reason}.", skipped=reason, notes=tuple(notes))
 
 
-def changed(session: Session, baseline: Snapshot | None, *, now: datetime) -> Result:
+def changed(session: Session, baseline: Snapshot | None, present: Snapshot) -> Result:
     """What is different from the baseline, as one table; an index that is gone is a finding where a query misses it."""
     if baseline is None:
         reason = "no earlier snapshot of this database was kept"
         return Result(title=CHANGED_TITLE, verdict=f"There is nothing to compare with: {reason}.", skipped=reason)
     try:
-        present = take(session, now)
         changes = differences(baseline, present)
         missed = _tables_read_slowly(session, present, changes)
     except StatementFailed as error:

@@ -12,7 +12,7 @@ TARGETS = """\
 #   kind: postgres
 #   service: platform                  # or dsn: "host=db.internal dbname=platform user=ana"
 #   production: false
-#   roles: {read-only: ops_investigate, changes: ops_migrate}   # see infrastructure/roles.sql
+#   roles: {read-only: ops_investigate}   # what a login becomes by SET ROLE; leave it out where it logs in as that
 
 demo: {kind: postgres, embedded: true, roles: {read-only: ops_investigate, changes: ops_migrate}}
 """

@@ -48,7 +48,7 @@ def _end_sessions(desk: Desk, events: list[dict[str, Any]]) -> None:
     if reached is None:
         return
     with suppress(OpsError):
-        login = desk.reach(desk.target(reached["target"]["name"]), Hazard(events[0]["runbook"]["hazard"]))
+        login = desk.reach(desk.target(reached["given"]), Hazard(events[0]["runbook"]["hazard"]))
         end_sessions(login, reached["application_name"])
 
 

@@ -100,7 +100,7 @@ def bind_request(desk: Desk, request: Request) -> Bound:
         except BadInput:
             raise
         except OpsError as error:
-            refusal = error
+            refusal = error if isinstance(error, Refused) else Refused(error.message, hint=error.hint)
     return Bound(runbook=found, notebook=notebook, values=values, target=target, login=login, refusal=refusal)
 
 
@@ -165,7 +165,8 @@ def _check_needs(bound: Bound, supervisor: Supervisor) -> None:
         name = application_name(bound.runbook.id, supervisor.staging.run_id)
         with connect(bound.login, application_name=name, hazard=bound.runbook.hazard) as connection:
             identity = identify(connection)
-        supervisor.journal("target", target=_target_json(bound, identity), application_name=name)
+        given = bound.target.dsn or bound.target.name
+        supervisor.journal("target", target=_target_json(bound, identity), application_name=name, given=given)
     for need in bound.runbook.needs:
         _check_need(need, identity)
 

@@ -7,7 +7,7 @@ SELECT
     coalesce(i.pages, 0)::int8 * current_setting('block_size')::int8 AS index_bytes,
     coalesce(t.relpages, 0)::int8 * current_setting('block_size')::int8 AS toast_bytes,
     greatest(c.reltuples, pg_stat_get_live_tuples(c.oid))::int8 AS rows,
-    pg_database_size(current_database()) AS database_bytes
+    (SELECT pg_database_size(current_database())) AS database_bytes
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_class t ON t.oid = c.reltoastrelid

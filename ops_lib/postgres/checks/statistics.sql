@@ -10,6 +10,7 @@ WITH tables AS (
         c.relpages AS pages,
         pg_stat_get_live_tuples(c.oid) AS live,
         pg_stat_get_mod_since_analyze(c.oid) AS modified,
+        pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid) AS rewritten,
         greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed_at,
         c.reloptions
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -41,6 +42,7 @@ SELECT
     pages,
     live,
     modified,
+    rewritten,
     analyzed_at,
     enabled,
     due_at,
@@ -55,3 +57,17 @@ WHERE greatest(tuples, live) >= %(rows)s
   )
 ORDER BY modified DESC
 LIMIT 50;
+
+-- Question files: how many pages have these tables now, where nobody holds or awaits them for himself?
+-- Privileges: none; takes AccessShareLock for a moment
+-- Servers: 14-18
+SELECT
+    format('%%I.%%I', n.nspname, c.relname) AS name,
+    pg_relation_size(c.oid) / current_setting('block_size')::int8 AS pages
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE format('%%I.%%I', n.nspname, c.relname) = ANY (%(names)s::text[])
+  AND NOT EXISTS (
+      SELECT FROM pg_locks l
+      WHERE l.relation = c.oid AND l.mode = 'AccessExclusiveLock'
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  );
