@@ -188,7 +188,7 @@ def init(given: Namespace) -> int:
 
 
 def doctor(given: Namespace) -> int:
-    from ops_lib.operations.examine import examine  # noqa: PLC0415
+    from ops_lib.operations.doctor import examine  # noqa: PLC0415
 
     with Progress() as progress:
         progress.say("looking at archive, runbooks and targets")
