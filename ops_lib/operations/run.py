@@ -20,6 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ops_lib.archive import locks
 from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.staging import Staging
 from ops_lib.model import ulid
@@ -29,7 +30,7 @@ from ops_lib.model.parameter import bind, shown
 from ops_lib.model.redaction import Redactor
 from ops_lib.model.run import CellStatus, Outcome, Request
 from ops_lib.model.runbook import Runbook
-from ops_lib.model.target import Identity, Login, Target
+from ops_lib.model.target import Hazard, Identity, Login, Target
 from ops_lib.notebooks import channel, keeper
 from ops_lib.notebooks.catalogue import read_catalogue
 from ops_lib.notebooks.execution import execute, planned_cells, prepare
@@ -140,7 +141,8 @@ def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     try:
         with _deadline(bound.runbook, supervisor):
             _check_needs(bound, supervisor)
-            _execute(desk, bound, prepared, supervisor)
+            with _alone(desk, bound, supervisor):
+                _execute(desk, bound, prepared, supervisor)
         error = _failed_cell(supervisor.staging.events)
         if error:
             outcome = Outcome.REFUSED if error["type"] == Refused.__name__ else Outcome.FAILED
@@ -169,6 +171,25 @@ def _check_needs(bound: Bound, supervisor: Supervisor) -> None:
         supervisor.journal("target", target=_target_json(bound, identity), application_name=name, given=given)
     for need in bound.runbook.needs:
         _check_need(need, identity)
+
+
+@contextmanager
+def _alone(desk: Desk, bound: Bound, supervisor: Supervisor) -> Iterator[None]:
+    """A run that may change its target is the only one that does."""
+    if bound.runbook.hazard is Hazard.READ_ONLY or not bound.login:
+        yield
+        return
+    opened = supervisor.staging.events[0]
+    target = next(event["target"] for event in supervisor.staging.events if event["kind"] == "target")
+    name = f"{target['database']} of {target['system_identifier'] or target['name']}"
+    holder = {
+        "run_id": supervisor.staging.run_id,
+        "runbook": bound.runbook.id,
+        "who": opened["cause"]["who"],
+        "since": opened["at"],
+    }
+    with locks.hold(desk.archive, name, holder):
+        yield
 
 
 def _check_need(need: str, identity: Identity | None) -> None:

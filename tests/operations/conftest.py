@@ -46,8 +46,15 @@ def desk(tmp_path: Path) -> Desk:
 def write_runbook(desk: Desk) -> Callable[..., Request]:
     """Writes a runbook of some code cells, and answers with a request for it."""
 
-    def write(*cells: str, timeout: str = "60s", front: str = "", declares: str = "", **request: object) -> Request:
-        matter = f"---\nid: TST-001\ntitle: A test\nhazard: read-only\nowner: ana\ntimeout: {timeout}\n{front}\n---"
+    def write(
+        *cells: str,
+        timeout: str = "60s",
+        front: str = "",
+        declares: str = "",
+        hazard: str = "read-only",
+        **request: object,
+    ) -> Request:
+        matter = f"---\nid: TST-001\ntitle: A test\nhazard: {hazard}\nowner: ana\ntimeout: {timeout}\n{front}\n---"
         content = [{"cell_type": "raw", "id": "front", "metadata": {}, "source": matter}]
         if declares:
             content.append(_code("given", declares, tags=["parameters"]))

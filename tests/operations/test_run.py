@@ -211,3 +211,30 @@ def test_runs_at_once_do_not_disturb_one_another(desk: Desk, write_runbook: Writ
         thread.join()
     verification = verify_archive(desk.archive)
     assert (verification.records, verification.entries, verification.faults) == (3, 6, ())
+
+
+def test_one_changing_run_per_target_at_a_time(
+    desk: Desk, write_runbook: WriteRunbook, database: Login, tmp_path: Path
+) -> None:
+    """A second one is refused with who holds the target; reading is never refused."""
+    desk = replace(desk, reach=lambda *_: database)
+    go_on = tmp_path / "go-on"
+    waits = (
+        "import pathlib, time\nprint('begun', flush=True)\n"
+        f"while not pathlib.Path({str(go_on)!r}).exists(): time.sleep(0.01)"
+    )
+    request = write_runbook(waits, front="needs: [target:postgres]", hazard="changes")
+    begun, results = threading.Event(), []
+    first = threading.Thread(
+        target=lambda: results.append(run(desk, request, lambda e: begun.set() if e["kind"] == "output" else None))
+    )
+    first.start()
+    assert begun.wait(30)
+    second = run(desk, request)
+    assert second.record["outcome"] == "refused"
+    assert "is being changed by run" in second.record["error"]["message"]
+    assert "asked for by ana" in second.record["error"]["message"]
+    go_on.touch()
+    first.join(30)
+    assert results[0].record["outcome"] == "succeeded"
+    assert results[0].record["target"]["guard"] == "none"
