@@ -16,6 +16,7 @@ is the record).
     |-- KernelDied           1   the process that runs the cells went away
     |-- TimedOut             5   the run reached its deadline
     |-- ArchiveUnwritable    1   a record could not be kept: no space, read-only, no permission
+    |-- IndexUnavailable     1   the search index cannot be used now; records are read one by one instead
     |-- DoesNotVerify        6   the archive is not what the ledger says
     `-- Interrupted        130   a person or the system asked the run to stop
 """
@@ -88,6 +89,10 @@ class TimedOut(OpsError):
 
 class ArchiveUnwritable(OpsError):
     """A record could not be kept."""
+
+
+class IndexUnavailable(OpsError):
+    """The search index cannot be used now."""
 
 
 class DoesNotVerify(OpsError):

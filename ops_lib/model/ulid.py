@@ -37,7 +37,16 @@ def instant(ulid: str) -> datetime:
     >>> instant("01KDVDNA000000000000000000").isoformat()
     '2026-01-01T00:00:00+00:00'
     """
+    return datetime.fromtimestamp(milliseconds(ulid) / 1000, UTC)
+
+
+def milliseconds(ulid: str) -> int:
+    """When a ULID was made, as a number that sorts.
+
+    >>> milliseconds("01KDVDNA000000000000000000")
+    1767225600000
+    """
     number = 0
     for letter in ulid[:10]:
         number = number * 32 + _ALPHABET.index(letter)
-    return datetime.fromtimestamp(number / 1000, UTC)
+    return number

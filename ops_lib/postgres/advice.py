@@ -61,18 +61,20 @@ def searched(scan: Scan, facts: TableFacts) -> Searched:
     return Searched(own=conditions(list(scan.filters), scan.alias, types), joined=joined)
 
 
-def advise(scan: Scan, facts: TableFacts, *, rows_per_call: float | None = None) -> Advice | None:
+def advise(
+    scan: Scan, facts: TableFacts, *, found: float | None = None, answered: float | None = None
+) -> Advice | None:
     """The index that would serve a scan best, where one is worth having and none is there that would.
 
-    `rows_per_call` is how many rows the statement really answers with, where that says what its scan finds.
+    `found` is how many rows the scan really finds and `answered` how many the statement gives back, where known.
     """
     if facts.tuples < LARGE_TUPLES or scan.cost * scan.loops < WORTH_COST:
         return None
     look = searched(scan, facts)
     candidates = [
         _by_value(scan, facts, look.own),
-        _by_range(scan, facts, look.own, rows_per_call),
-        _by_order(scan, facts, look.own, rows_per_call),
+        _by_range(scan, facts, look.own, found),
+        _by_order(scan, facts, look.own, answered),
         *(_by_join(scan, facts, side, rows) for side, rows in look.joined),
     ]
     worth = [one for one in candidates if one and _is_worth(one) and not _served(scan, facts, look, one)]
@@ -130,19 +132,19 @@ def _sorted_by(scan: Scan, facts: TableFacts) -> tuple[str, ...]:
     return tuple(name for _, name in columns) if mine else ()
 
 
-def _by_range(scan: Scan, facts: TableFacts, own: Conditions, rows_per_call: float | None) -> Advice | None:
+def _by_range(scan: Scan, facts: TableFacts, own: Conditions, found: float | None) -> Advice | None:
     """An interval is selective only where it is known to be: by constants in the plan or by the rows of real calls."""
     names = [name for name in own.ranges if name in facts.columns]
-    if own.equal or not names or rows_per_call is None or rows_per_call > SELECTIVE * facts.tuples:
+    if own.equal or not names or found is None or found > SELECTIVE * facts.tuples:
         return None
-    cost = scan.loops * probe_cost(facts, names[0], max(rows_per_call, 1.0))
-    return _advice(scan, facts, names[:1], max(rows_per_call, 1.0), cost)
+    matched = max(found, 1.0)
+    return _advice(scan, facts, names[:1], matched, scan.loops * probe_cost(facts, names[0], matched))
 
 
-def _by_order(scan: Scan, facts: TableFacts, own: Conditions, rows_per_call: float | None) -> Advice | None:
+def _by_order(scan: Scan, facts: TableFacts, own: Conditions, answered: float | None) -> Advice | None:
     """The first rows of a sorted table, without a search."""
     keys = _sorted_by(scan, facts)
-    limit = min(scan.limit or facts.tuples, rows_per_call or facts.tuples)
+    limit = min(scan.limit or facts.tuples, answered or facts.tuples)
     if scan.limit is None or not keys or own != Conditions() or limit > SELECTIVE * facts.tuples:
         return None
     return _advice(scan, facts, keys, limit, probe_cost(facts, keys[0], limit))

@@ -32,14 +32,21 @@ class Examined:
     unseen: str | None = None
 
     @property
-    def rows_per_call(self) -> float | None:
-        """How many rows a call really finds, where its answer says so: one scan, and no grouping or limit above it."""
+    def answered(self) -> float | None:
+        """How many rows a call answers with on the average, where those are rows that its one scan found."""
+        if self.plan is None or self.inner or self.plan.condensed or len(self.plan.scans) != 1:
+            return None
+        counters = self.statement.now
+        return counters.rows / counters.calls if counters.calls >= 3 and not self.statement.sampled else None
+
+    @property
+    def found(self) -> float | None:
+        """How many rows its one scan finds: by the constants of its plan, or by what it answers without a LIMIT."""
         if self.plan is None or self.inner or len(self.plan.scans) != 1:
             return None
         if not self.parameters:
             return self.plan.scans[0].rows
-        counters = self.statement.now
-        return counters.rows / counters.calls if not self.plan.condensed and counters.calls >= 3 else None
+        return None if self.plan.limited else self.answered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,15 @@
-"""A password file in libpq's form, 0600: one random password for each role of the embedded server."""
+"""Password files in libpq's form: ours, 0600, with one random password for each role of the embedded server; theirs."""
 
 import os
+import re
 import secrets
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ops_lib.model.target import Login
+
 _ANYWHERE = "*:*:*"
+_IN_SERVICE = re.compile(r"^\s*password\s*=\s*(.+?)\s*$", re.MULTILINE)
 
 
 def password(file: Path, role: str) -> str | None:
@@ -19,6 +24,33 @@ def ensure(file: Path, role: str) -> str:
         entries[role] = secrets.token_urlsafe(24)
         _write(file, entries)
     return entries[role]
+
+
+def known_passwords(login: Login, environment: Mapping[str, str]) -> set[str]:
+    """Every password that libpq could find for a login in its password and service files, whoever it is for."""
+    home = Path(environment.get("HOME", "/nonexistent"))
+    passfile = login.keywords.get("passfile") or environment.get("PGPASSFILE") or home / ".pgpass"
+    services = [home / ".pg_service.conf", Path(environment.get("PGSYSCONFDIR", "/etc")) / "pg_service.conf"]
+    services += [Path(environment["PGSERVICEFILE"])] if "PGSERVICEFILE" in environment else []
+    found = {password for line in _text(Path(passfile)).splitlines() for password in _password_of(line)}
+    return found | {password for file in services for password in _IN_SERVICE.findall(_text(file))}
+
+
+def _password_of(line: str) -> Iterator[str]:
+    """The fifth field of a line, with what a backslash protects.
+
+    >>> list(_password_of(r"db:5432:*:ana:pa\\:ss"))
+    ['pa:ss']
+    """
+    fields = [] if line.startswith("#") else re.split(r"(?<!\\):", line, maxsplit=4)
+    yield from (re.sub(r"\\(.)", r"\1", password) for password in fields[4:])
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _entries(file: Path) -> dict[str, str]:

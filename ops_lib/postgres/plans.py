@@ -16,7 +16,7 @@ _JOINS = ("Hash Cond", "Merge Cond", "Join Filter")
 _TRANSPARENT = frozenset(
     {"Hash", "Sort", "Gather", "Gather Merge", "Append", "Materialize", "Memoize", "Incremental Sort"}
 )
-_CONDENSING = frozenset({"Aggregate", "Group", "Unique", "Limit", "SetOp"})
+_CONDENSING = frozenset({"Aggregate", "Group", "Unique", "SetOp"})
 GENERIC_PLAN_SINCE = 160_000
 
 
@@ -52,12 +52,15 @@ class Scan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The whole cost of a statement and its scans; `condensed` where it answers with other rows than it found."""
+    """The whole cost of a statement and its scans; `condensed` where it answers with other rows than it found,
+    `limited` where with the first of them.
+    """
 
     cost: float
     rows: float
     scans: tuple[Scan, ...]
     condensed: bool = False
+    limited: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +103,14 @@ def read(document: list[Mapping[str, Any]]) -> Plan:
     """A plan in EXPLAIN's JSON as its cost and its scans."""
     top = document[0]["Plan"]
     scans = tuple(_scans(top, _Place()))
-    condensed = any(node["Node Type"] in _CONDENSING for node in _nodes(top))
-    return Plan(cost=top["Total Cost"], rows=top["Plan Rows"], scans=scans, condensed=condensed)
+    kinds = {node["Node Type"] for node in _nodes(top)}
+    return Plan(
+        cost=top["Total Cost"],
+        rows=top["Plan Rows"],
+        scans=scans,
+        condensed=bool(kinds & _CONDENSING),
+        limited="Limit" in kinds,
+    )
 
 
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

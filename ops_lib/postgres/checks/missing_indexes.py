@@ -50,7 +50,7 @@ def look(evidence: Evidence) -> Result:
 
 
 def _want(item: Examined, scan: Scan, facts: TableFacts) -> Want | None:
-    advice = advise(scan, facts, rows_per_call=item.rows_per_call)
+    advice = advise(scan, facts, found=item.found, answered=item.answered)
     return Want(examined=item, scan=scan, facts=facts, advice=advice) if advice else None
 
 
