@@ -19,7 +19,7 @@ from ops_lib.model.result import Metric, Result, Table
 from ops_lib.model.run import StepStatus
 from ops_lib.model.snapshot import Snapshot
 from ops_lib.model.target import Hazard, Login
-from ops_lib.model.times import format_instant, format_seconds, parse_since
+from ops_lib.model.times import format_instant, format_seconds
 from ops_lib.operations import diagnose, snapshots
 from ops_lib.postgres.session import Session, application_name, select_from
 from ops_lib.postgres.snapshot import take
@@ -73,18 +73,18 @@ def check(database: Session, question: str) -> Shown:
     return Shown(replace(result, picture=_picture(database)) if question == "queries" else result)
 
 
-def compare(database: Session, *, since: str = "") -> Shown:
+def compare(database: Session, *, since: datetime | None = None) -> Shown:
     """What is different from a snapshot of when it was well, and keep one of now for the next comparison.
 
-    `since` says when it was well (`24h`, or an instant); without it the oldest snapshot of the last seven days counts.
+    `since` is when it was well; without it the oldest snapshot of the last seven days counts.
     """
     memory = _memory()
-    memory.since = parse_since(since, _now()) if since else None
+    memory.since = since
     baseline, present = memory.baseline(), take(database, _now())
     wiring.conversation().attach(snapshots.NAME, present.to_bytes())
     if baseline is None:
         sentence = "There is nothing to compare with yet: no snapshot was kept before. The first was taken now."
-        return Shown(Result(title=diagnose.CHANGED_TITLE, verdict=sentence, skipped="no earlier snapshot"))
+        return Shown(Result(title=diagnose.CHANGED_TITLE, verdict=sentence, notes=("no earlier snapshot was kept",)))
     return Shown(diagnose.changed(database, baseline, present))
 
 

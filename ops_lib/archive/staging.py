@@ -54,7 +54,7 @@ class Staging:
             if not folder.exists():  # sealed by somebody else between the two calls
                 os.close(lock)
                 continue
-            yield cls(folder, lock, _events_of(folder / JOURNAL))
+            yield cls(folder, lock, events_of(folder))
 
     def append(self, event: Event, *, durable: bool = False) -> None:
         """Add an event to the journal; `durable` waits until it survives a power cut."""
@@ -105,9 +105,10 @@ def unfinished(root: Path) -> list[str]:
     return sorted(folder.name for folder in (root / "staging").glob("[0-9A-Z]*"))
 
 
-def _events_of(path: Path) -> list[dict[str, Any]]:
+def events_of(folder: Path) -> list[dict[str, Any]]:
+    """What the journal of a run says, sealed or not, up to its last whole line."""
     try:
-        with path.open("rb") as lines:
+        with (folder / JOURNAL).open("rb") as lines:
             return list(read_events(lines))
     except FileNotFoundError:
         return []

@@ -114,7 +114,7 @@ def _records(commands: "Commands") -> None:
     command.add_argument("--runbook", metavar="ID", help="of this runbook only")
     command.add_argument("--outcome", choices=[*Outcome], help="with this outcome only")
     command.add_argument("--since", metavar="T", help="since a time or within a duration, such as 7d")
-    command.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default: %(default)s)")
+    command.add_argument("--limit", type=_count, default=20, metavar="N", help="how many (default: %(default)s)")
     _with_json(command)
 
 
@@ -159,3 +159,9 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not name:
         raise ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)

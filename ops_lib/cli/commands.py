@@ -30,11 +30,15 @@ def _folders(given: Namespace) -> tuple[Path, ...]:
 
 def _recovered(given: Namespace) -> Desk:
     """The desk, once what killed commands left behind is sealed."""
+    if given.archive and not given.archive.is_dir() and given.command not in ("run", "demo", "doctor"):
+        hint = "name the folder that holds records/ and ledger.jsonl"
+        raise BadInput(f"there is no archive in {given.archive}", hint=hint)
     desk = wiring.open_desk(archive=given.archive, runbooks=getattr(given, "runbooks", None))
     if (desk.archive / "staging").is_dir():
         from ops_lib.operations.recover import recover  # noqa: PLC0415
 
-        render.recovered(recover(desk))
+        sealed, failed = recover(desk)
+        render.recovered(sealed, failed)
     return desk
 
 

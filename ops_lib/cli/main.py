@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         render.close_pipe()
         return 1
+    except OSError as error:
+        render.fault(OpsError(f"the system refused: {error}", hint="see that the disk has room and may be written"))
+        return OpsError.exit_code
     return code
 
 

@@ -58,7 +58,7 @@ def verdict(record: Mapping[str, Any], folder: Path) -> None:
     from ops_lib.model.verdict import verdict_of  # noqa: PLC0415
 
     width = min(width_of_terminal(), 100)
-    lines(render_terminal(verdict_of(record), folder=str(folder), width=width, colour=in_colour()))
+    lines(render_terminal(verdict_of(record, _results(folder)), folder=str(folder), width=width, colour=in_colour()))
 
 
 def record(content: Mapping[str, Any], folder: Path, *, as_json: bool, markdown: bool = False) -> None:
@@ -68,15 +68,25 @@ def record(content: Mapping[str, Any], folder: Path, *, as_json: bool, markdown:
     elif markdown:
         from ops_lib.model.telling import render_markdown  # noqa: PLC0415
 
-        text(render_markdown(content))
+        text(render_markdown(content, _results(folder)))
     else:
         verdict(content, folder)
 
 
-def recovered(run_ids: Sequence[str]) -> None:
-    """What was sealed in passing is said, and never on standard output."""
-    for run_id in run_ids:
+def _results(folder: Path) -> Sequence[Any]:
+    """What the cells of a run have shown: a question that was not answered is known from there alone."""
+    from ops_lib.archive.staging import events_of  # noqa: PLC0415
+    from ops_lib.model.record import results_of  # noqa: PLC0415
+
+    return results_of(events_of(folder))
+
+
+def recovered(sealed: Sequence[str], failed: Sequence[str]) -> None:
+    """What was sealed in passing, and what could not be, is said, and never on standard output."""
+    for run_id in sealed:
         print(f"runbook: sealed run {run_id}, whose supervisor had died", file=sys.stderr)
+    for why in failed:
+        print(f"runbook: not sealed yet, {why}", file=sys.stderr)
 
 
 def records(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:

@@ -107,6 +107,21 @@ class IndexState:
         unique, how = ("UNIQUE " if self.unique else ""), ("CONCURRENTLY " if concurrently else "")
         return f"CREATE {unique}INDEX {how}{self.name} ON {self.table} USING {self.shape}"
 
+    def restoration(self, *, concurrently: bool = True) -> str:
+        """The statements that bring it back as it was, with the constraint that it served.
+
+        >>> key = IndexState(table="public.t", name="t_pkey", shape="btree (a)", columns=("a",), unique=True,
+        ...                  valid=True, partial=False, constraint="p", scans=0, pages=1)
+        >>> print(key.restoration())
+        CREATE UNIQUE INDEX CONCURRENTLY t_pkey ON public.t USING btree (a);
+        ALTER TABLE public.t ADD CONSTRAINT t_pkey PRIMARY KEY USING INDEX t_pkey;
+        """
+        made = f"{self.definition(concurrently=concurrently)};"
+        kind = {"p": "PRIMARY KEY", "u": "UNIQUE"}.get(self.constraint or "")
+        if kind is None:
+            return made
+        return f"{made}\nALTER TABLE {self.table} ADD CONSTRAINT {self.name} {kind} USING INDEX {self.name};"
+
     @property
     def identity(self) -> tuple[str, str]:
         """Table and shape: an index that was made again under another name is the same one."""

@@ -57,14 +57,16 @@ def _top(verdict: Verdict, width: int, paint: Paint) -> str:
 
 
 def _roots(verdict: Verdict, width: int, room: int, paint: Paint) -> list[str]:
-    """The findings that fit: as many as possible whole, the others in a line each, and how many are left."""
+    """The findings that fit: as many as possible with their SQL, the others in a line each, and how many are left."""
     found = [*verdict.act, *verdict.noted]
     whole = [_whole(number, root, width, paint) for number, root in enumerate(found, start=1)]
+    lean = [_lean(number, root, width, paint) for number, root in enumerate(found, start=1)]
     short = [_title(number, root, width, paint, summary=True) for number, root in enumerate(found, start=1)]
     for kept in range(len(found), 0, -1):
-        lines = [line for lines in whole[:kept] for line in lines] + short[kept:]
-        if len(lines) <= room:
-            return lines
+        for form in (whole, lean):
+            lines = [line for lines in (whole[0], *form[1:kept]) for line in lines] + short[kept:]
+            if len(lines) <= room:
+                return lines
     if not found:
         return []
     first = whole[0] if len(whole[0]) < room else short[:1]
@@ -81,6 +83,12 @@ def _whole(number: int, root: Root, width: int, paint: Paint) -> list[str]:
         return lines
     lines += _wrapped(f"Do: {finding.remedy.text}", width, indent=2, lines=2)
     return lines + _sql(finding.remedy.sql, width)
+
+
+def _lean(number: int, root: Root, width: int, paint: Paint) -> list[str]:
+    """A finding in few lines, with its SQL, which is what acting on it takes."""
+    summary = _wrapped(root.finding.summary, width, indent=2, lines=2)
+    return [_title(number, root, width, paint), *summary, *_sql(root.finding.remedy.sql, width)]
 
 
 def _title(number: int, root: Root, width: int, paint: Paint, *, summary: bool = False) -> str:

@@ -52,17 +52,21 @@ class Verdict:
     noted: tuple[Root, ...]
     changed: tuple[str, ...] = field(default=())
     unseen: tuple[str, ...] = field(default=())
+    unanswered: tuple[str, ...] = field(default=())
 
     @property
     def tone(self) -> str:
         """`good`, or what stands in the way of it: `warning` or `critical`."""
         if self.outcome is not Outcome.SUCCEEDED:
             return "critical" if self.outcome in (Outcome.FAILED, Outcome.TIMED_OUT) else "warning"
-        return self.severity.value if self.act and self.severity else "good"
+        if self.act and self.severity:
+            return self.severity.value
+        return "warning" if self.unanswered else "good"
 
 
 def verdict_of(record: Record, results: Iterable[Result] = ()) -> Verdict:
-    """The verdict of a record, schema 1."""
+    """The verdict of a record, schema 1; with the results that its cells have shown, what they could not answer too."""
+    shown = list(results)
     findings = [Finding.from_json(item) for item in record["findings"]]
     by_key = {finding.key: finding for finding in findings}
     folded = [
@@ -71,7 +75,8 @@ def verdict_of(record: Record, results: Iterable[Result] = ()) -> Verdict:
     ]
     act = tuple(root for root in folded if root.finding.severity is not Severity.INFO)
     outcome = Outcome(record["outcome"])
-    found, healthy = _found(record, outcome, act), outcome is Outcome.SUCCEEDED
+    unanswered = [plain(result.title) for result in shown if result.skipped]
+    found, healthy = _found(record, outcome, act, unanswered), outcome is Outcome.SUCCEEDED
     return Verdict(
         run_id=record["run_id"],
         runbook=record["runbook"]["id"],
@@ -85,7 +90,8 @@ def verdict_of(record: Record, results: Iterable[Result] = ()) -> Verdict:
         act=act,
         noted=tuple(root for root in folded if root.finding.severity is Severity.INFO),
         changed=tuple(_changes(record.get("since_last"))),
-        unseen=tuple(_unseen(record, results)),
+        unseen=tuple(_unseen(record, shown)),
+        unanswered=tuple(unanswered),
     )
 
 
@@ -98,9 +104,13 @@ def plain(text: object) -> str:
     return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))
 
 
-def _found(record: Record, outcome: Outcome, act: Sequence[Root]) -> str:
+def _found(record: Record, outcome: Outcome, act: Sequence[Root], unanswered: Sequence[str]) -> str:
+    """What was found, in a sentence; a question without an answer is never taken for good news."""
     found = _count(act)
     if outcome is Outcome.SUCCEEDED:
+        if unanswered:
+            found = found if act else "Nothing to act on in what was answered"
+            return f"{found}. Not answered: {' '.join(unanswered)}"
         return f"{found}." if act else "Nothing to act on: nothing above info."
     error = record.get("error") or {}
     reason = ": ".join(plain(error[key]) for key in ("message", "hint") if error.get(key))

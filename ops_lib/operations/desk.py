@@ -43,7 +43,9 @@ class Desk:
 
     def target(self, text: str | None) -> Target:
         """The target that a person named: from targets.yaml, or a connection string, or a service."""
-        name = text or self.default_target
+        name = self.default_target if text is None else text
+        if not name.strip():
+            raise BadTarget("the target is empty", hint="name one, or leave --target out for the demonstration")
         if name in self.targets:
             return self.targets[name]
         if "=" in name or "://" in name:

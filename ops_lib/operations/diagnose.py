@@ -170,7 +170,7 @@ def _index_gone(change: Change, baseline: Snapshot, statements: Sequence[str]) -
         severity=Severity.WARNING if statements else Severity.INFO,
         cause="dropped-index",
         summary=f"The index {index.name} on {change.subject} has gone since {since}{slower}.",
-        remedy=Remedy(text="Make the index again as it was.", sql=f"{index.definition(concurrently=True)};"),
+        remedy=Remedy(text="Make the index again as it was.", sql=index.restoration()),
         evidence={
             "lost_index": change.before,
             "lost_index_last_seen": format_instant(baseline.taken_at),

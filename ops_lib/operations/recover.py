@@ -17,12 +17,24 @@ from ops_lib.operations.seal import NOTEBOOK, seal
 from ops_lib.postgres.connection import end_sessions
 
 
-def recover(desk: Desk) -> list[str]:
-    """Seal every run whose supervisor is gone; the ids of those that were sealed.
+def recover(desk: Desk) -> tuple[list[str], list[str]]:
+    """Seal every run whose supervisor is gone: the ids of those that were sealed, and why others could not be.
 
-    Each step can be killed and is done again by the next command. A run that wrote nothing durable never began.
+    Each step can be killed and is done again by the next command. A run that wrote nothing durable never began. Where
+    a run cannot be sealed (the disk is full), what was asked for is done all the same: an archive must stay readable.
     """
-    return [staging.run_id for staging in Staging.abandoned(desk.archive) if _recover(desk, staging)]
+    sealed, failed = [], []
+    try:
+        for staging in Staging.abandoned(desk.archive):
+            try:
+                if _recover(desk, staging):
+                    sealed.append(staging.run_id)
+            except OpsError as error:
+                staging.close()
+                failed.append(f"{staging.run_id}: {error}")
+    except OpsError as error:
+        failed.append(str(error))
+    return sealed, failed
 
 
 def _recover(desk: Desk, staging: Staging) -> bool:

@@ -82,6 +82,7 @@ def run(desk: Desk, request: Request, listener: Listener = nobody) -> Sealed:
         ending = _attempt(desk, bound, prepared, supervisor)
         hidden = {"count": redactor.hidden.total(), "kinds": sorted(redactor.hidden)}
         supervisor.journal("ended", durable=True, hidden=hidden, **ending)
+        staging.write(NOTEBOOK, json.dumps(redactor.json(prepared)).encode())  # secrets may have become known since
         folder, record = seal(desk, staging)
     return Sealed(folder=folder, record=record)
 

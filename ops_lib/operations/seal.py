@@ -11,6 +11,7 @@ from ops_lib.archive.records import Records
 from ops_lib.archive.staging import Staging
 from ops_lib.model.comparison import since_last
 from ops_lib.model.record import record_of
+from ops_lib.model.run import Outcome
 from ops_lib.notebooks.execution import assemble
 from ops_lib.operations.desk import Desk
 
@@ -23,7 +24,8 @@ def seal(desk: Desk, staging: Staging) -> tuple[Path, dict[str, Any]]:
     staging.clear_leftovers()
     record = record_of(staging.events)
     records = Records(desk.archive)
-    record["since_last"] = since_last(_previous(records, record), record)
+    if record["outcome"] == Outcome.SUCCEEDED:  # what a run did not get to see is not gone
+        record["since_last"] = since_last(_previous(records, record), record)
     notebook = assemble(json.loads(staging.read(NOTEBOOK)), staging.events)
     staging.write(NOTEBOOK, json.dumps(notebook, indent=1, ensure_ascii=False).encode() + b"\n")
     staging.write(REPORT, _report(record, notebook).encode())
@@ -32,12 +34,14 @@ def seal(desk: Desk, staging: Staging) -> tuple[Path, dict[str, Any]]:
 
 
 def _previous(records: Records, record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The newest earlier record of the same runbook on the same target."""
+    """The newest earlier record of the same runbook on the same target that ran to its end."""
     for number, folder in enumerate(records.newest_first()):
         if number == _LOOK_BACK:
             return None
         earlier = records.read(folder)
-        if earlier["runbook"]["id"] == record["runbook"]["id"] and earlier["target"] and record["target"]:
+        if earlier["outcome"] != Outcome.SUCCEEDED or not earlier["target"] or not record["target"]:
+            continue
+        if earlier["runbook"]["id"] == record["runbook"]["id"]:
             same = ("system_identifier", "database", "name")
             if all(earlier["target"][key] == record["target"][key] for key in same):
                 return earlier

@@ -5,7 +5,7 @@ connect again once the database was lost: what was read before and after could b
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 Listener = Callable[[str, float], None]
 Parameters = Mapping[str, Any]
+
+
+class _Enough(Exception):
+    """The caller has read as much of a copy as it wants."""
 
 
 def application_name(runbook: str, run_id: str) -> str:
@@ -105,8 +109,12 @@ class Session:
     @contextmanager
     def copying(self, statement: str) -> Iterator[Iterator[bytes]]:
         """The blocks of a `COPY ... TO STDOUT`; the rest is not sent where the caller has enough."""
-        with self._told(statement), self.connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        text = statement.encode()
+        with self._told(statement), self.connection.cursor() as cursor, suppress(_Enough), cursor.copy(text) as copy:
             yield (bytes(block) for block in copy)
+            # psycopg cancels a copy that is left by an error; one that is left early it takes for read to its end, and
+            # the next statement of the session would fail.
+            raise _Enough
 
     @cached_property
     def _engine(self) -> Any:

@@ -103,7 +103,7 @@ def look(home: Path, folder: Path, run_id: str) -> str | None:
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert json.loads(verified.stdout)["unfinished"] == []
     assert processes(f"RUNBOOK_RUN_ID={run_id}") == {}
-    assert list(Path("/tmp").glob("runbook-*/connection.json")) == []
+    assert list((home / "run").iterdir()) == [], "sockets are left"
     counted = command(
         home, folder, "demo", "psql", "-Atc",
         f"SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%{run_id}'",

@@ -114,7 +114,7 @@ def test_the_verdict_comes_first(record, notebook):
 def test_a_healthy_run_has_nothing_to_act_on(record, notebook):
     """The page says so, and has no list of things to do."""
     html = render_report({**record, "findings": [], "since_last": None}, notebook)
-    assert "Nothing to act on: nothing above info." in html
+    assert "Nothing to act on in what was answered. Not answered:" in html
     assert "Act on, in this order" not in html
     assert 'class="tone-good"' in html
 

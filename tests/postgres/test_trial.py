@@ -59,3 +59,15 @@ def test_a_copy_is_bounded(database: Login, session: Session, rows: int) -> None
     tried = trial.attempt(session, database, _facts(session), ["dev"], NOW)
     assert isinstance(tried, dict)
     assert 0 < tried["rows_copied"] <= trial.MOST_ROWS
+
+
+def test_a_copy_that_is_cut_short_leaves_the_session_usable(
+    database: Login, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Enough is enough by size and by time too; what is asked next is answered."""
+    execute(database, *TABLE)
+    monkeypatch.setattr(trial, "MOST_BYTES", 10_000)
+    tried = trial.attempt(session, database, _facts(session), ["dev"], NOW)
+    assert isinstance(tried, dict), tried
+    assert 100 < tried["rows_copied"] < 50_000
+    assert session.rows("SELECT 1 AS one") == [{"one": 1}]

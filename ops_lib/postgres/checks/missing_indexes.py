@@ -184,7 +184,7 @@ def _remedy(facts: TableFacts, proposals: Sequence[tuple[str, ...]], gone: Seque
 
 
 def _again(index: IndexState, facts: TableFacts) -> str:
-    return f"{index.definition(concurrently=not facts.partitioned)};"
+    return index.restoration(concurrently=not facts.partitioned)
 
 
 def _create(facts: TableFacts, columns: Sequence[str]) -> str:
@@ -199,7 +199,7 @@ def _advice_text(facts: TableFacts, proposals: Sequence[tuple[str, ...]], gone: 
     else:
         yield "CONCURRENTLY does not block writers; if it fails, drop the invalid index that it leaves."
     if gone and gone[0].constraint:
-        yield "It belonged to a constraint: add that again USING INDEX afterwards."
+        yield "The constraint that it served comes back with it."
     elif proposals and _unique(facts, proposals[0]):
         yield f"The statistics call every {proposals[0][0]} distinct: UNIQUE, or a primary key, may be what is meant."
 
