@@ -24,7 +24,8 @@ class Desk:
 
     `reach` turns a target into a login for a hazard: it resolves references to secrets and starts the embedded server
     where that is the target. `experiments` gives a server on which databases of our own may be made, or nothing where
-    there is none. `scratch` makes a short private folder for sockets. `environment` is what kernels get.
+    there is none. `scratch` names the short path of a run's private folder for sockets. `environment` is what kernels
+    get.
     """
 
     archive: Path
@@ -37,7 +38,7 @@ class Desk:
     randomness: Callable[[int], bytes]
     reach: Callable[[Target, Hazard], Login]
     experiments: Callable[[], Login | None]
-    scratch: Callable[[], Path]
+    scratch: Callable[[str], Path]
     environment: Mapping[str, str] = field(repr=False)
     cwd: Path = field(default_factory=Path)
 

@@ -1,6 +1,7 @@
 """Recovery: what a killed supervisor left behind is ended and sealed by the next command."""
 
 import json
+import shutil
 from contextlib import suppress
 from typing import Any
 
@@ -39,6 +40,7 @@ def recover(desk: Desk) -> tuple[list[str], list[str]]:
 
 def _recover(desk: Desk, staging: Staging) -> bool:
     keeper.kill_strays(RUN_VARIABLE, staging.run_id)
+    shutil.rmtree(desk.scratch(staging.run_id), ignore_errors=True)
     if not staging.events:
         staging.discard()
         return False

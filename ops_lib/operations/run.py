@@ -208,7 +208,8 @@ def _execute(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     if supervisor.stopped_as:
         raise Interrupted("the run was stopped before its first cell")
     run_id = supervisor.staging.run_id
-    scratch = desk.scratch()
+    scratch = desk.scratch(run_id)
+    scratch.mkdir(mode=0o700)
     supervisor.introduction = _introduction(desk, bound, supervisor)
     server = channel.Server(scratch / "channel", supervisor.answer)
     environment = {channel.VARIABLE: str(scratch / "channel"), RUN_VARIABLE: run_id}

@@ -116,7 +116,7 @@ def test_a_healthy_run_has_nothing_to_act_on(record, notebook):
     html = render_report({**record, "findings": [], "since_last": None}, notebook)
     assert "Nothing to act on in what was answered. Not answered:" in html
     assert "Act on, in this order" not in html
-    assert 'class="tone-good"' in html
+    assert 'class="tone-warning"' in html
 
 
 @pytest.mark.parametrize("outcome", ["failed", "timed-out", "interrupted", "refused"])
