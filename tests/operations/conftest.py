@@ -36,8 +36,9 @@ def desk(tmp_path: Path) -> Desk:
         randomness=os.urandom,
         reach=_no_target,
         experiments=lambda: None,
-        scratch=lambda run_id: Path(tempfile.gettempdir()) / f"runbook-{run_id[-12:].lower()}",
+        scratch=lambda: Path(tempfile.mkdtemp(prefix="runbook-")),
         environment=dict(os.environ),
+        configuration=tmp_path / "configuration",
         cwd=tmp_path,
     )
 
