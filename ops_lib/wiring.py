@@ -2,31 +2,25 @@
 
 import os
 import pwd
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ops_lib.model.errors import BadInput, BadTarget, OpsError, TargetUnreachable
-from ops_lib.model.run import RUN_VARIABLE, Cause
+from ops_lib.model.errors import BadTarget, OpsError, TargetUnreachable
+from ops_lib.model.run import Cause
 from ops_lib.model.target import Hazard, Login, Target, target_from
-from ops_lib.notebooks import likeness
 from ops_lib.operations.desk import Desk
 
 if TYPE_CHECKING:
-    from ops_lib.notebooks.kernel import Kernel
     from ops_lib.operations.conversation import Conversation
     from ops_lib.operations.demonstrate import Demonstration
     from ops_lib.postgres.server import EmbeddedServer
 
 DEMO = Target(name="demo", embedded=True, roles={Hazard.READ_ONLY: "ops_investigate", Hazard.CHANGES: "ops_migrate"})
 TARGETS_FILE = Path("infrastructure/targets.yaml")
-SETTINGS_FILE = Path("infrastructure/settings.yaml")
 _LONGEST_SOCKET_FOLDER = 60
-_KERNELS_THAT_WAIT = 2
 
 
 def open_desk(*, archive: Path | None = None, runbooks: Path | None = None) -> Desk:
@@ -44,12 +38,8 @@ def open_desk(*, archive: Path | None = None, runbooks: Path | None = None) -> D
         randomness=os.urandom,
         reach=reach,
         experiments=experiments,
-        scratch=make_scratch,
+        scratch=scratch_folder,
         environment=dict(os.environ),
-        kernel=nearest_kernel,
-        configuration=configuration_folder(),
-        head_copies=_head_copies(read_settings(SETTINGS_FILE)),
-        warn=_warn,
         cwd=Path.cwd(),
     )
 
@@ -76,15 +66,6 @@ def _account(number: int) -> str:
 def state_folder() -> Path:
     """Where what is no record is kept: the demonstration database, sockets."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "ops-runbooks"
-
-
-def configuration_folder() -> Path:
-    """Where the signing key is, readable by its user alone."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "ops-runbooks"
-
-
-def _warn(text: str) -> None:
-    sys.stderr.write(f"runbook: {text}\n")
 
 
 @cache
@@ -116,38 +97,18 @@ def demonstration() -> "Demonstration":
 
 def read_targets(path: Path) -> dict[str, Target]:
     """The targets of a file; none where it is missing."""
-    return {str(name): target_from(str(name), entry) for name, entry in _read_yaml(path, BadTarget).items()}
-
-
-def read_settings(path: Path) -> Mapping[str, Any]:
-    """The settings of a file; none where it is missing."""
-    return _read_yaml(path, BadInput)
-
-
-def _read_yaml(path: Path, fault: type[BadInput]) -> Mapping[Any, Any]:
     import yaml  # noqa: PLC0415
 
     try:
-        described = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        described = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         where = str(getattr(error, "problem_mark", "") or "").strip()
-        raise fault(f"{path} cannot be read: {getattr(error, 'problem', None) or error} {where}") from None
-    if not isinstance(described, Mapping):
-        raise fault(f"{path} is not a mapping")
-    return described
-
-
-def _head_copies(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where heads are copied to, from `heads: {copy_to: [DIR, git:REMOTE]}`."""
-    heads = settings.get("heads") or {}
-    places = heads.get("copy_to", []) if isinstance(heads, Mapping) else None
-    if not isinstance(places, list) or not all(isinstance(place, str) and place for place in places):
-        raise BadInput(
-            f"{SETTINGS_FILE}: heads is not understood", hint="write heads: {copy_to: [/mnt/other/heads, 'git:REMOTE']}"
-        )
-    return tuple(places)
+        raise BadTarget(f"{path} cannot be read: {getattr(error, 'problem', None) or error} {where}") from None
+    if not isinstance(described or {}, Mapping):
+        raise BadTarget(f"{path} is not a mapping of names to targets")
+    return {str(name): target_from(str(name), entry) for name, entry in (described or {}).items()}
 
 
 def reach(target: Target, hazard: Hazard) -> Login:
@@ -183,63 +144,28 @@ def _keywords(target: Target) -> Mapping[str, str]:
 
 
 def _resolved(target: Target) -> str | None:
-    """The password of a target, where one is referred to."""
+    """The password that a reference names; the reference itself is no secret."""
     if target.password_from is None:
         return None
+    kind, _, name = target.password_from.partition(":")
     try:
-        return resolve(target.password_from, "password_from")
-    except BadInput as error:
-        raise BadTarget(f"target {target.name}: {error.message}", hint=error.hint) from None
-
-
-def resolve(reference: str, where: str) -> str:
-    """The secret that `env:NAME` or `file:PATH` names; the reference itself is no secret."""
-    kind, _, name = reference.partition(":")
-    sources: dict[str, Callable[[], str]] = {
-        "env": lambda: os.environ[name],
-        "file": lambda: Path(name).read_text(encoding="utf-8").rstrip("\n"),
-    }
-    try:
-        found = sources[kind]()
+        sources: dict[str, Callable[[], str]] = {
+            "env": lambda: os.environ[name],
+            "file": lambda: Path(name).read_text(encoding="utf-8").rstrip("\n"),
+        }
+        return sources[kind]()
     except KeyError:
-        # What is no reference may be the secret itself, and is not repeated.
         hint = f"set {name}" if kind == "env" else "write env:NAME or file:PATH"
-        raise BadInput(f"{where}: {reference if kind == 'env' else 'this'} gives none", hint=hint) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{where}: {name} cannot be read: {error}") from None
-    if not found:
-        raise BadInput(f"{where}: {reference} is empty", hint="give the secret that it should hold")
-    return found
+        raise BadTarget(f"target {target.name}: password_from: {target.password_from} gives none", hint=hint) from None
+    except OSError as error:
+        raise BadTarget(f"target {target.name}: {name} cannot be read: {error.strerror}") from None
 
 
-def make_scratch() -> Path:
-    """A short private folder for sockets, whose paths may have 107 bytes at the most."""
+def scratch_folder(run_id: str) -> Path:
+    """A run's folder for sockets, whose paths may have 107 bytes at the most; recovery finds it by the run's id."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     usable = runtime and len(runtime) < _LONGEST_SOCKET_FOLDER and os.access(runtime, os.W_OK)
-    return Path(tempfile.mkdtemp(prefix="runbook-", dir=runtime if usable else "/tmp"))  # noqa: S108 (mkdtemp is private)
-
-
-def kernels_address() -> Path:
-    """The socket at which kernels wait that could stand in for one that this process starts."""
-    return state_folder() / "daemon" / f"{likeness.key(os.environ)}.kernels"
-
-
-def nearest_kernel(scratch: Path, environment: Mapping[str, str]) -> "Kernel":
-    """A kernel that waits, or else one that is started."""
-    from ops_lib.notebooks.claim import NearestKernel  # noqa: PLC0415
-    from ops_lib.notebooks.kernel import StartedKernel  # noqa: PLC0415
-
-    if os.environ.get("RUNBOOK_NO_DAEMON") or RUN_VARIABLE in os.environ:
-        return StartedKernel(scratch, environment)
-    return NearestKernel(kernels_address(), scratch, environment, variable=RUN_VARIABLE)
-
-
-def kernels_that_wait() -> int:
-    """How many kernels are kept waiting."""
-    try:
-        return max(0, int(os.environ.get("RUNBOOK_WARM_KERNELS") or _KERNELS_THAT_WAIT))
-    except ValueError:
-        raise BadInput("RUNBOOK_WARM_KERNELS is not a number", hint="how many kernels wait, such as 2") from None
+    return Path(runtime if usable else "/tmp") / f"runbook-{run_id[-12:].lower()}"  # noqa: S108 - nobody can guess it
 
 
 @cache

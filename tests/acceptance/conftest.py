@@ -28,7 +28,15 @@ def home() -> Iterator[Path]:
 def environment(home: Path, **more: str) -> dict[str, str]:
     """What a command gets: a home of its own, and a demonstration of a twentieth of the size."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TERM") if name in os.environ}
-    return {**kept, "HOME": str(home), "RUNBOOK_DEMO_SCALE": "0.05", "COLUMNS": "100", **more}
+    (home / "run").mkdir(exist_ok=True)
+    return {
+        **kept,
+        "HOME": str(home),
+        "XDG_RUNTIME_DIR": str(home / "run"),
+        "RUNBOOK_DEMO_SCALE": "0.05",
+        "COLUMNS": "100",
+        **more,
+    }
 
 
 def command(

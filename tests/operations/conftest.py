@@ -36,9 +36,8 @@ def desk(tmp_path: Path) -> Desk:
         randomness=os.urandom,
         reach=_no_target,
         experiments=lambda: None,
-        scratch=lambda: Path(tempfile.mkdtemp(prefix="runbook-")),
+        scratch=lambda run_id: Path(tempfile.gettempdir()) / f"runbook-{run_id[-12:].lower()}",
         environment=dict(os.environ),
-        configuration=tmp_path / "configuration",
         cwd=tmp_path,
     )
 

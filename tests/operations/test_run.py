@@ -238,3 +238,9 @@ def test_one_changing_run_per_target_at_a_time(
     first.join(30)
     assert results[0].record["outcome"] == "succeeded"
     assert results[0].record["target"]["guard"] == "none"
+
+
+def test_a_secret_that_stands_in_a_cell_is_hidden_there_too(desk: Desk, write_runbook: WriteRunbook) -> None:
+    """The source of the cell that made it known is stored without it."""
+    sealed = run(desk, write_runbook(ASK + "ask('secret', value='geheim-123456')"))
+    assert b"geheim-123456" not in bytes_of(sealed.folder)
