@@ -33,9 +33,10 @@ _ROUNDS_BEFORE, _ROUNDS_AFTER = 40, 3
 
 
 class Stage(StrEnum):
-    """How far the story has come."""
+    """How far the story has come; of a server that is stopped that cannot be told."""
 
     ABSENT = "absent"
+    STOPPED = "stopped"
     INSTALLED = "installed"
     WORKED = "worked"
     BROKEN = "broken"
@@ -62,7 +63,7 @@ class Demonstration:
 def status(demonstration: Demonstration) -> Stage:
     """How far the story has come, without starting anything."""
     if not demonstration.server.running():
-        return Stage.ABSENT
+        return Stage.STOPPED if demonstration.server.made() else Stage.ABSENT
     with _session(demonstration.login(database="postgres")) as session:
         known = session.execute("SELECT FROM pg_database WHERE datname = %s", [demonstration.database]).fetchone()
     if known is None:

@@ -61,6 +61,10 @@ class EmbeddedServer:
     def socket_folder(self) -> Path:
         return self._seat.socket_folder
 
+    def made(self) -> bool:
+        """Whether there is a cluster, running or not."""
+        return self.home.exists() and self.data.exists()
+
     def running(self) -> bool:
         """Whether the server answers."""
         if not self.home.exists() or processes.postmaster(self.data) is None:

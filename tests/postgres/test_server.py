@@ -91,9 +91,11 @@ def test_start_makes_a_server_with_the_promised_settings(fresh: EmbeddedServer) 
 
 def test_what_was_written_is_there_after_a_stop(fresh: EmbeddedServer) -> None:
     """A stop ends every process; the next start finds the data."""
+    assert not fresh.made()
     fresh.start()
     keep_something(fresh)
     fresh.stop()
+    assert fresh.made()
     assert not fresh.running()
     assert not processes.of_cluster(fresh.data)
     fresh.start()
