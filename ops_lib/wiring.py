@@ -2,13 +2,14 @@
 
 import os
 import pwd
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ops_lib.model.errors import BadTarget, OpsError, TargetUnreachable
+from ops_lib.model.errors import BadInput, BadTarget, OpsError, TargetUnreachable
 from ops_lib.model.run import Cause
 from ops_lib.model.target import Hazard, Login, Target, target_from
 from ops_lib.operations.desk import Desk
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 DEMO = Target(name="demo", embedded=True, roles={Hazard.READ_ONLY: "ops_investigate", Hazard.CHANGES: "ops_migrate"})
 TARGETS_FILE = Path("infrastructure/targets.yaml")
+SETTINGS_FILE = Path("infrastructure/settings.yaml")
 _LONGEST_SOCKET_FOLDER = 60
 
 
@@ -40,6 +42,9 @@ def open_desk(*, archive: Path | None = None, runbooks: Path | None = None) -> D
         experiments=experiments,
         scratch=scratch_folder,
         environment=dict(os.environ),
+        configuration=configuration_folder(),
+        head_copies=_head_copies(read_settings(SETTINGS_FILE)),
+        warn=_warn,
         cwd=Path.cwd(),
     )
 
@@ -66,6 +71,15 @@ def _account(number: int) -> str:
 def state_folder() -> Path:
     """Where what is no record is kept: the demonstration database, sockets."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "ops-runbooks"
+
+
+def configuration_folder() -> Path:
+    """Where the signing key is, readable by its user alone."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "ops-runbooks"
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"runbook: {text}\n")
 
 
 @cache
@@ -97,18 +111,38 @@ def demonstration() -> "Demonstration":
 
 def read_targets(path: Path) -> dict[str, Target]:
     """The targets of a file; none where it is missing."""
+    return {str(name): target_from(str(name), entry) for name, entry in _read_yaml(path, BadTarget).items()}
+
+
+def read_settings(path: Path) -> Mapping[str, Any]:
+    """The settings of a file; none where it is missing."""
+    return _read_yaml(path, BadInput)
+
+
+def _read_yaml(path: Path, fault: type[BadInput]) -> Mapping[Any, Any]:
     import yaml  # noqa: PLC0415
 
     try:
-        described = yaml.safe_load(path.read_text(encoding="utf-8"))
+        described = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         where = str(getattr(error, "problem_mark", "") or "").strip()
-        raise BadTarget(f"{path} cannot be read: {getattr(error, 'problem', None) or error} {where}") from None
-    if not isinstance(described or {}, Mapping):
-        raise BadTarget(f"{path} is not a mapping of names to targets")
-    return {str(name): target_from(str(name), entry) for name, entry in (described or {}).items()}
+        raise fault(f"{path} cannot be read: {getattr(error, 'problem', None) or error} {where}") from None
+    if not isinstance(described, Mapping):
+        raise fault(f"{path} is not a mapping")
+    return described
+
+
+def _head_copies(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where heads are copied to, from `heads: {copy_to: [DIR, git:REMOTE]}`."""
+    heads = settings.get("heads") or {}
+    places = heads.get("copy_to", []) if isinstance(heads, Mapping) else None
+    if not isinstance(places, list) or not all(isinstance(place, str) and place for place in places):
+        raise BadInput(
+            f"{SETTINGS_FILE}: heads is not understood", hint="write heads: {copy_to: [/mnt/other/heads, 'git:REMOTE']}"
+        )
+    return tuple(places)
 
 
 def reach(target: Target, hazard: Hazard) -> Login:
@@ -144,21 +178,33 @@ def _keywords(target: Target) -> Mapping[str, str]:
 
 
 def _resolved(target: Target) -> str | None:
-    """The password that a reference names; the reference itself is no secret."""
+    """The password of a target, where one is referred to."""
     if target.password_from is None:
         return None
-    kind, _, name = target.password_from.partition(":")
     try:
-        sources: dict[str, Callable[[], str]] = {
-            "env": lambda: os.environ[name],
-            "file": lambda: Path(name).read_text(encoding="utf-8").rstrip("\n"),
-        }
-        return sources[kind]()
+        return resolve(target.password_from, "password_from")
+    except BadInput as error:
+        raise BadTarget(f"target {target.name}: {error.message}", hint=error.hint) from None
+
+
+def resolve(reference: str, where: str) -> str:
+    """The secret that `env:NAME` or `file:PATH` names; the reference itself is no secret."""
+    kind, _, name = reference.partition(":")
+    sources: dict[str, Callable[[], str]] = {
+        "env": lambda: os.environ[name],
+        "file": lambda: Path(name).read_text(encoding="utf-8").rstrip("\n"),
+    }
+    try:
+        found = sources[kind]()
     except KeyError:
+        # What is no reference may be the secret itself, and is not repeated.
         hint = f"set {name}" if kind == "env" else "write env:NAME or file:PATH"
-        raise BadTarget(f"target {target.name}: password_from: {target.password_from} gives none", hint=hint) from None
-    except OSError as error:
-        raise BadTarget(f"target {target.name}: {name} cannot be read: {error.strerror}") from None
+        raise BadInput(f"{where}: {reference if kind == 'env' else 'this'} gives none", hint=hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{where}: {name} cannot be read: {error}") from None
+    if not found:
+        raise BadInput(f"{where}: {reference} is empty", hint="give the secret that it should hold")
+    return found
 
 
 def scratch_folder(run_id: str) -> Path:

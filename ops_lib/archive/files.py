@@ -24,34 +24,50 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-        raise ArchiveUnwritable(
-            f"cannot write {path}: {reason}", hint="make room or choose another archive with --archive DIR"
-        ) from error
+        raise _failed("write", str(path), error) from error
 
 
-def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+@contextmanager
+def explained_below(root: Path) -> Iterator[None]:
+    """As `explained`, for work on many files of a folder, reading included: the file that is to blame is named."""
+    try:
+        yield
+    except OSError as error:
+        named = str(error.filename or "")
+        raise _failed("use", named if named.startswith(str(root)) else str(root), error) from error
+
+
+def _failed(what: str, path: str, error: OSError) -> ArchiveUnwritable:
+    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    hint = "make room or choose another archive with --archive DIR"
+    return ArchiveUnwritable(f"cannot {what} {path}: {reason}", hint=hint)
+
+
+def write_whole(path: Path, content: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
     """Put a file in its place: beside it under a temporary name, fsync, rename, fsync of the folder.
 
-    After an error nothing stands under `path` that was not there before; a file whose fsync failed is never retried
-    under the same name, since the kernel may have dropped its pages.
+    After an error the old file stands under `path` or, where only the last fsync failed, the new one; never a part. A
+    file whose fsync failed is never synced again, since the kernel may have dropped its pages: it is removed, and
+    another is written. What can be made again need not be `durable`.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     with explained(path):
         try:
-            _write_synced(temporary, content, mode)
+            _write(temporary, content, mode, durable)
             temporary.replace(path)
-            sync_folder(path.parent)
+            if durable:
+                sync_folder(path.parent)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
 
 
-def _write_synced(path: Path, content: bytes, mode: int) -> None:
+def _write(path: Path, content: bytes, mode: int, durable: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
         write_all(descriptor, content)
-        os.fsync(descriptor)
+        if durable:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -74,10 +90,10 @@ def sync_folder(path: Path) -> None:
 
 def make_folder(path: Path, *, mode: int = 0o755) -> None:
     """Make a folder and those above it, durably."""
-    if path.is_dir():
-        return
-    make_folder(path.parent, mode=mode)
     with explained(path):
+        if path.is_dir():
+            return
+        make_folder(path.parent, mode=mode)
         path.mkdir(mode=mode, exist_ok=True)
         sync_folder(path.parent)
 
@@ -89,13 +105,27 @@ def locked(path: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError:
+            yield
+        finally:
             os.close(descriptor)
-            raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed calls of `write_whole` left in a folder and those below it, where nobody writes any more."""
+    with explained_below(folder):
+        for path in folder.rglob(".*.part"):
+            path.unlink(missing_ok=True)
+
+
+def lock_folder(path: Path) -> int:
+    """A descriptor that holds a folder's lock until it is closed; waits for another holder to let go."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield
-    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
 def try_lock_folder(path: Path) -> int | None:

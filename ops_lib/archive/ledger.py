@@ -1,42 +1,93 @@
-"""The ledger file: one line an entry, only ever appended to."""
+"""The ledger file: one line an entry, only ever appended to, each under a newly signed head."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ops_lib.archive import files
+from ops_lib.archive.heads import Growth, Heads
+from ops_lib.archive.keys import Keys
+from ops_lib.model.checkpoint import Head, origin_of
 from ops_lib.model.errors import DoesNotVerify
 from ops_lib.model.ledger import Entry, EntryKind, parse_line
+from ops_lib.model.merkle import Tree, leaf_hash
 from ops_lib.model.times import format_instant
 
 _WINDOW = 1 << 16
 
 
-class Ledger:
-    """Everything that happened in an archive, in order, in `ledger.jsonl`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """An entry, and what shows that the signed head `head` covers it."""
 
-    def __init__(self, root: Path) -> None:
+    entry: Entry
+    inclusion: tuple[bytes, ...]
+    head: Head
+
+
+class Ledger:
+    """Everything that happened in an archive, in order, in `ledger.jsonl`; whoever adds to it signs with `keys`."""
+
+    def __init__(self, root: Path, keys: Keys | None = None) -> None:
         self.path = root / "ledger.jsonl"
+        self.heads = Heads(root)
+        self._keys = keys
         self._lock = root / "ledger.lock"
 
     def append(
-        self, kind: EntryKind, *, at: datetime, who: str, body: Mapping[str, Any], run_id: str | None = None
-    ) -> Entry:
-        """Add an entry; once this returns it survives a power cut.
+        self,
+        kind: EntryKind,
+        *,
+        at: datetime,
+        who: str,
+        body: Mapping[str, Any],
+        run_id: str | None = None,
+        despite_loss: bool = False,
+    ) -> Proven:
+        """Add an entry; once this returns, it and the signed head that covers it survive a power cut.
 
         What a killed writer left unfinished at the end was never acknowledged: it is cut off, and an entry says so.
+        DoesNotVerify, and nothing is added, where the ledger is not what was signed before.
         """
-        with files.locked(self._lock), files.explained(self.path):
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                torn = self._cut_torn_end(descriptor)
-                if torn:
-                    self._write(descriptor, kind=EntryKind.TORN, at=at, run_id=None, who=who, body={"bytes": torn})
-                return self._write(descriptor, kind=kind, at=at, run_id=run_id, who=who, body=body)
-            finally:
-                os.close(descriptor)
+        keys = self._signing_keys()
+        stamp = {"at": format_instant(at), "who": who}
+        with self._locked() as descriptor:
+            torn = len(_after_newline(descriptor, os.fstat(descriptor).st_size))
+            growth = self.heads.resume(descriptor, _whole(descriptor), keys, despite_loss=despite_loss)
+            if torn:
+                os.ftruncate(descriptor, growth.end)
+                note = self._write(descriptor, growth, kind=EntryKind.TORN, run_id=None, body={"bytes": torn}, **stamp)
+                growth = growth.add(note.line())
+            entry = self._write(descriptor, growth, kind=kind, run_id=run_id, body=body, **stamp)
+            inclusion = tuple(growth.frontier.inclusion_of_next())
+            head = self.heads.sign(growth.add(entry.line()), keys)
+            return Proven(entry=entry, inclusion=inclusion, head=head)
+
+    def prove(self, entries: Sequence[Entry]) -> tuple[Head, list[tuple[bytes, ...]]]:
+        """A head that covers entries which stand in the ledger, and the inclusion proof of each."""
+        keys = self._signing_keys()
+        with self._locked() as descriptor:
+            head = self.heads.sign(self.heads.resume(descriptor, _whole(descriptor), keys), keys)
+        size = head.checkpoint.size
+        tree = Tree(map(leaf_hash, self.lines()[:size]))
+        return head, [tuple(tree.inclusion(entry.seq, size)) for entry in entries]
+
+    def last_signed(self) -> Head | None:
+        """The head that was signed last here, as far as the keys remember."""
+        first = next(iter(self.lines()), None)
+        return self._signing_keys().last_signed(self.heads.root, origin_of(first)) if first is not None else None
+
+    def remove_unfinished(self) -> None:
+        """Remove what killed writers of heads left beside the ledger; they hold its lock, and so does this."""
+        root = self.path.parent
+        if any(root.glob(".*.part")):
+            with files.locked(self._lock), files.explained_below(root):
+                for path in root.glob(".*.part"):
+                    path.unlink(missing_ok=True)
 
     def lines(self) -> list[bytes]:
         """The whole lines of the file, without their newlines; an unfinished end is not among them."""
@@ -55,38 +106,55 @@ class Ledger:
                 raise DoesNotVerify(f"{self.path} entry {number}: {error}", hint="see `runbook verify`") from None
 
     def of_run(self, run_id: str, kind: EntryKind) -> Entry | None:
-        """The entry of one kind that a run has, or nothing."""
+        """The newest entry of one kind that a run has, or nothing."""
+        return next((entry for entry in reversed(self.all_of_run(run_id)) if entry.kind == kind), None)
+
+    def all_of_run(self, run_id: str) -> list[Entry]:
+        """The entries of a run, in order."""
         wanted = f'"run_id":"{run_id}"'.encode()
-        found = (parse_line(line) for line in reversed(self.lines()) if wanted in line)
-        return next((entry for entry in found if entry.kind == kind and entry.run_id == run_id), None)
+        entries = (parse_line(line) for line in self.lines() if wanted in line)
+        return [entry for entry in entries if entry.run_id == run_id]
 
     def _write(
-        self, descriptor: int, *, kind: EntryKind, at: datetime, run_id: str | None, who: str, body: Mapping[str, Any]
-    ) -> Entry:
-        end = os.lseek(descriptor, 0, os.SEEK_END)
-        previous = self._last_line(descriptor, end)
-        seq = parse_line(previous).seq + 1 if previous is not None else 0
-        entry = Entry.after(previous, seq=seq, at=format_instant(at), kind=kind, run_id=run_id, who=who, body=body)
+        self, descriptor: int, growth: Growth, *, at: str, kind: EntryKind, run_id: str | None, who: str,
+        body: Mapping[str, Any],
+    ) -> Entry:  # fmt: skip
+        previous = _after_newline(descriptor, growth.end - 1) if growth.end else None
+        seq = growth.frontier.size
+        entry = Entry.after(previous, seq=seq, at=at, kind=kind, run_id=run_id, who=who, body=body)
         try:
+            os.lseek(descriptor, growth.end, os.SEEK_SET)
             files.write_all(descriptor, entry.line() + b"\n")
             os.fsync(descriptor)
         except OSError:
-            os.ftruncate(descriptor, end)
+            os.ftruncate(descriptor, growth.end)
             raise
-        if end == 0:
+        if growth.end == 0:
             files.sync_folder(self.path.parent)
         return entry
 
-    def _cut_torn_end(self, descriptor: int) -> int:
-        """How many bytes were cut off after the last newline."""
-        end = os.lseek(descriptor, 0, os.SEEK_END)
-        torn = len(_after_newline(descriptor, end))
-        if torn:
-            os.ftruncate(descriptor, end - torn)
-        return torn
+    def _signing_keys(self) -> Keys:
+        """The keys, with the private one made: what cannot be signed is not written either."""
+        if self._keys is None:
+            raise TypeError("whoever adds to a ledger needs keys to sign its head")
+        self._keys.prepare()
+        return self._keys
 
-    def _last_line(self, descriptor: int, end: int) -> bytes | None:
-        return _after_newline(descriptor, end - 1) if end else None
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        """A descriptor of the file while nobody else adds to it."""
+        with files.locked(self._lock), files.explained(self.path):
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
+
+def _whole(descriptor: int) -> int:
+    """How many bytes of a file are whole lines."""
+    end = os.fstat(descriptor).st_size
+    return end - len(_after_newline(descriptor, end))
 
 
 def _after_newline(descriptor: int, end: int) -> bytes:

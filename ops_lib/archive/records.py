@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from ops_lib.archive import files
+from ops_lib.archive.keys import Keys
 from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.staging import Staging
 from ops_lib.model.errors import BadInput
-from ops_lib.model.ledger import EntryKind, canonical, sha256
+from ops_lib.model.ledger import EntryKind, sha256
+from ops_lib.model.proof import Proof
 from ops_lib.model.ulid import instant, is_ulid
 
 RECORD, PROOF = "record.json", "proof.json"
 
 
 class Records:
-    """The sealed runs of an archive, by run id."""
+    """The sealed runs of an archive, by run id; whoever seals signs with `keys`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, keys: Keys | None = None) -> None:
         self.root = root / "records"
-        self._ledger = Ledger(root)
+        self._ledger = Ledger(root, keys)
 
     def folder_of(self, run_id: str) -> Path:
         """Where a run's record is or will be, by the UTC day on which the run was asked for."""
@@ -30,27 +32,32 @@ class Records:
     def seal(self, staging: Staging, record: Mapping[str, Any], *, at: datetime, who: str) -> Path:
         """Make a record of what is staged, and answer with its folder.
 
-        The order is what makes a crash harmless: files, then the ledger's entry with their digests, then the proof,
-        then one rename. A crash before the entry leaves an unsealed run, one after it a record that only lacks its
-        last steps: `finish` does those.
+        The order is what makes a crash harmless: files, then the ledger's entry with their digests, then its signed
+        head, then the proof, then one rename. A crash before the entry leaves an unsealed run, one after it a record
+        that only lacks its last steps: `finish` does those.
         """
-        described = [describe(staging.folder, path) for path in staging.contents() if path.name not in (RECORD, PROOF)]
+        described = [describe(staging.folder, path) for path in staging.contents() if str(path) not in (RECORD, PROOF)]
         content = json.dumps({**record, "files": described}, indent=1, ensure_ascii=False, allow_nan=False).encode()
         staging.write(RECORD, content)
         body = {
             "outcome": record["outcome"],
+            **{name: record.get(name) for name in ("started_at", "ended_at", "approvals")},
             "record": str(self.folder_of(staging.run_id).relative_to(self.root.parent)),
             "files": [{"path": RECORD, "sha256": sha256(content), "bytes": len(content)}, *described],
         }
-        self._ledger.append(EntryKind.RESULT, at=at, run_id=staging.run_id, who=who, body=body)
-        return self.finish(staging)
+        proven = self._ledger.append(EntryKind.RESULT, at=at, run_id=staging.run_id, who=who, body=body)
+        return self._place(staging, Proof(head=proven.head, entries=(proven.entry,), inclusions=(proven.inclusion,)))
 
     def finish(self, staging: Staging) -> Path:
-        """The last steps of sealing, once the ledger has the result: proof and rename."""
+        """The last steps of sealing, once the ledger has the result: signed head, proof and rename."""
         entry = self._ledger.of_run(staging.run_id, EntryKind.RESULT)
         if entry is None:
             raise BadInput(f"run {staging.run_id} has no result in the ledger")
-        staging.write(PROOF, canonical({"schema": 1, "entry": entry.to_json()}) + b"\n")
+        head, inclusions = self._ledger.prove([entry])
+        return self._place(staging, Proof(head=head, entries=(entry,), inclusions=tuple(inclusions)))
+
+    def _place(self, staging: Staging, proof: Proof) -> Path:
+        staging.write(PROOF, proof.to_bytes())
         folder = self.folder_of(staging.run_id)
         files.make_folder(folder.parent)
         with files.explained(folder):

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +18,30 @@ ATTACHMENTS = "attachments"
 class Staging:
     """The folder in which one run keeps what it produces until it is sealed.
 
-    Whoever holds a `Staging` holds the folder's lock; `close` lets go of it.
+    Whoever holds a `Staging` holds the folder's lock; `close` lets go of it. One that was abandoned by its supervisor
+    has no journal to add to: its events are what stands in the journal whole.
     """
 
-    def __init__(self, folder: Path, lock: int, events: list[dict[str, Any]]) -> None:
+    def __init__(self, folder: Path, lock: int, journal: int | None, events: list[dict[str, Any]]) -> None:
         self.folder = folder
         self.run_id = folder.name
         self.events = events
-        self._lock = lock
-        with files.explained(folder / JOURNAL):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._journal = os.open(folder / JOURNAL, flags, 0o644)
+        self._lock: int | None = lock
+        self._journal = journal
+        self._failed: ArchiveUnwritable | None = None
 
     @classmethod
     def create(cls, root: Path, run_id: str) -> "Staging":
         """A new run's folder, locked before it has its name, so that nobody takes it for an abandoned one."""
-        staging = root / "staging"
-        files.make_folder(staging)
-        nameless = staging / f".{run_id}"
-        with files.explained(nameless):
-            nameless.mkdir()
-            lock = files.try_lock_folder(nameless)
-            if lock is None:
-                raise ArchiveUnwritable(f"{nameless} is in use by another run")
-            nameless.rename(staging / run_id)
-            files.sync_folder(staging)
-        return cls(staging / run_id, lock, [])
+        folder = root / "staging" / run_id
+        files.make_folder(folder.parent)
+        with files.explained(folder):
+            nameless = folder.with_name(f".{run_id}")
+            lock = _locked_new(nameless)
+            nameless.rename(folder)
+            files.sync_folder(folder.parent)
+            journal = os.open(folder / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        return cls(folder, lock, journal, [])
 
     @classmethod
     def abandoned(cls, root: Path) -> Iterator["Staging"]:
@@ -54,15 +53,30 @@ class Staging:
             if not folder.exists():  # sealed by somebody else between the two calls
                 os.close(lock)
                 continue
-            yield cls(folder, lock, events_of(folder))
+            yield cls(folder, lock, None, events_of(folder))
 
     def append(self, event: Event, *, durable: bool = False) -> None:
-        """Add an event to the journal; `durable` waits until it survives a power cut."""
-        with files.explained(self.folder / JOURNAL):
-            files.write_all(self._journal, line_of(event))
-            if durable:
-                os.fsync(self._journal)
+        """Add an event to the journal; `durable` waits until it survives a power cut.
+
+        A journal that could not be written once takes nothing more: half a line may stand at its end, and after a
+        failed fsync nobody knows what the disk holds. Recovery makes a new file of the lines that are whole.
+        """
+        if self._failed:
+            raise self._failed
+        try:
+            with files.explained(self.folder / JOURNAL):
+                files.write_all(self._opened(), line_of(event))
+                if durable:
+                    os.fsync(self._opened())
+        except ArchiveUnwritable as error:
+            self._failed = error
+            raise
         self.events.append(dict(event))
+
+    def _opened(self) -> int:
+        if self._journal is None:
+            raise TypeError("nothing is added to the journal of an abandoned run")
+        return self._journal
 
     def write(self, name: str, content: bytes) -> None:
         """Put a file into the folder, whole."""
@@ -82,27 +96,64 @@ class Staging:
         return sorted(path.relative_to(self.folder) for path in found)
 
     def clear_leftovers(self) -> None:
-        """Remove what killed writes left behind, and make the journal durable to its last whole line."""
-        for path in self.folder.rglob(".*.part"):
-            path.unlink()
-        whole = sum(len(line_of(event)) for event in self.events)
-        os.ftruncate(self._journal, whole)
-        os.fsync(self._journal)
+        """Remove what killed writes left behind, and make the journal durable to its last whole line.
+
+        The journal of an abandoned run is written anew, elsewhere: its supervisor may have died of a failed fsync.
+        """
+        files.remove_unfinished(self.folder)
+        if self._failed:
+            raise self._failed
+        if self._journal is None:
+            self.write(JOURNAL, b"".join(line_of(event) for event in self.events))
+            return
+        with files.explained(self.folder / JOURNAL):
+            os.fsync(self._journal)
+
+    def rewrite(self, events: list[dict[str, Any]]) -> None:
+        """Put other events in the place of those that were journalled; nothing is added to them afterwards."""
+        self.write(JOURNAL, b"".join(line_of(event) for event in events))
+        if self._journal is not None:
+            os.close(self._journal)
+        self._journal, self.events = None, events
 
     def discard(self) -> None:
         """Remove the folder of a run that never began."""
-        shutil.rmtree(self.folder)
+        with files.explained_below(self.folder):
+            shutil.rmtree(self.folder)
         self.close()
 
     def close(self) -> None:
-        """Let go of the journal and of the lock."""
-        os.close(self._journal)
-        os.close(self._lock)
+        """Let go of the journal and of the lock; a second time nothing happens."""
+        held, self._journal, self._lock = (self._lock, self._journal), None, None
+        for descriptor in held:
+            if descriptor is not None:
+                os.close(descriptor)
 
 
 def unfinished(root: Path) -> list[str]:
     """The ids of the runs that are not sealed, whether they live or not."""
     return sorted(folder.name for folder in (root / "staging").glob("[0-9A-Z]*"))
+
+
+def forget_nameless(root: Path) -> None:
+    """Remove the folders of runs that were killed before theirs had its name."""
+    with files.explained_below(root):
+        for folder in (root / "staging").glob(".*"):
+            lock = files.try_lock_folder(folder)
+            if lock is not None:
+                folder.rmdir()
+                os.close(lock)
+
+
+def _locked_new(folder: Path) -> int:
+    """A new folder's lock; the folder is made again where a recovery took it for left behind in between."""
+    while True:
+        folder.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError):
+            lock = files.lock_folder(folder)
+            if folder.exists():
+                return lock
+            os.close(lock)
 
 
 def events_of(folder: Path) -> list[dict[str, Any]]:

@@ -34,7 +34,25 @@ def parser() -> ArgumentParser:
         formatter_class=RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_list, _show, _new, _lint, _run, _records, _record, _verify, _demo, _init, _doctor):
+    for add in (
+        _list,
+        _show,
+        _new,
+        _lint,
+        _run,
+        _records,
+        _record,
+        _diff,
+        _verify,
+        _export,
+        _audit,
+        _redact,
+        _prune,
+        _reindex,
+        _demo,
+        _init,
+        _doctor,
+    ):
         add(commands)
     return top
 
@@ -110,10 +128,20 @@ def _run(commands: "Commands") -> None:
 
 
 def _records(commands: "Commands") -> None:
-    command = _with_archive(_command(commands, "records", "the records that there are, newest first"))
+    command = _with_archive(_command(commands, "records", "the newest records, or those that hold words"))
+    text = (
+        "a word that a record must hold, in findings, outputs, SQL, parameters or reasons; lock* for words that begin "
+        "so, '\"lock timeout\"' for words that follow each other; - and _ join words, found as one and by their parts"
+    )
+    command.add_argument("words", metavar="WORD", nargs="*", help=text)
     command.add_argument("--runbook", metavar="ID", help="of this runbook only")
     command.add_argument("--outcome", choices=[*Outcome], help="with this outcome only")
+    command.add_argument("--target", metavar="NAME", help="on this target or database only")
+    command.add_argument("--person", metavar="WHO", help="asked for or approved by this person only")
+    text = "asked for by a person, schedule, alert or handoff; or with a finding of this cause, such as missing-index"
+    command.add_argument("--cause", metavar="CAUSE", help=text)
     command.add_argument("--since", metavar="T", help="since a time or within a duration, such as 7d")
+    command.add_argument("--until", metavar="T", help="until a time or a duration ago")
     command.add_argument("--limit", type=_count, default=20, metavar="N", help="how many (default: %(default)s)")
     _with_json(command)
 
@@ -127,10 +155,63 @@ def _record(commands: "Commands") -> None:
     _with_json(command)
 
 
-def _verify(commands: "Commands") -> None:
-    command = _with_archive(_command(commands, "verify", "whether records are what the ledger says"))
-    command.add_argument("run", metavar="RUN", nargs="?", help="one run (default: the whole archive)")
+def _diff(commands: "Commands") -> None:
+    command = _with_archive(_command(commands, "diff", "what is different between two runs"))
+    for name, text in (("earlier", "the run before: its id or the end of it"), ("later", "the run after it, or last")):
+        command.add_argument(name, metavar=f"RUN_{'AB'[name == 'later']}", help=text)
     _with_json(command)
+
+
+def _reindex(commands: "Commands") -> None:
+    _with_archive(_command(commands, "reindex", "make the search index from nothing"))
+
+
+def _verify(commands: "Commands") -> None:
+    command = _with_archive(_command(commands, "verify", "whether records are what was signed"))
+    text = "one run, or a record's folder wherever it is (default: the whole archive)"
+    command.add_argument("run", metavar="RUN|FOLDER", nargs="?", help=text)
+    text = "a public key that you had before, or a file of some (default: yours, and those in the archive)"
+    command.add_argument("--key", metavar="KEY", action="append", default=[], help=text)
+    text = "a signed head that was kept elsewhere, as a file or its text: the archive must begin with it"
+    command.add_argument("--since", metavar="HEAD", action="append", default=[], help=text)
+    text = "go on with an older archive, since the newer one is lost for good; the ledger will say so"
+    command.add_argument("--accept-loss", metavar="REASON", help=text)
+    _with_json(command)
+
+
+def _export(commands: "Commands") -> None:
+    command = _with_archive(_command(commands, "export", "one zip of a record, with what it takes to check it"))
+    command.add_argument("run", metavar="RUN", help="its id, the end of it, or last")
+    command.add_argument("--to", type=Path, metavar="FILE.zip", help="(default: RUN.zip in this folder)")
+
+
+def _audit(commands: "Commands") -> None:
+    command = _with_archive(_command(commands, "audit", "every run of a period for an auditor, with evidence"))
+    command.add_argument("--from", dest="since", required=True, metavar="D", help="the first day, such as 2026-01-01")
+    command.add_argument("--to", dest="until", required=True, metavar="D", help="the last day")
+    command.add_argument("--sample", type=int, default=0, metavar="N", help="how many records to export as evidence")
+    command.add_argument("--to-folder", type=Path, metavar="DIR", help="(default: audit-D-D in this folder)")
+    _with_json(command)
+
+
+def _prune(commands: "Commands") -> None:
+    command = _with_archive(_command(commands, "prune", "remove old records; only says which, unless told --yes"))
+    text = "how old a record must be (default: %(default)s)"
+    command.add_argument("--older-than", default="400d", metavar="TIME", help=text)
+    text = "how many stay of each runbook on each target (default: %(default)s)"
+    command.add_argument("--keep-last", type=int, default=10, metavar="N", help=text)
+    command.add_argument("--yes", action="store_true", help="remove them")
+    _with_json(command)
+
+
+def _redact(commands: "Commands") -> None:
+    command = _with_archive(_command(commands, "redact", "purge from a record what must not be in it"))
+    command.add_argument("run", metavar="RUN", help="its id, the end of it, or last")
+    command.add_argument("--reason", required=True, metavar="TEXT", help="why, for good in the ledger")
+    text = "a file of the record that goes whole, such as attachments/dump.txt"
+    command.add_argument("--file", metavar="PATH", action="append", default=[], help=text)
+    text = "a secret that goes wherever it stands: env:NAME or file:PATH, since arguments are public"
+    command.add_argument("--text", metavar="REFERENCE", action="append", default=[], help=text)
 
 
 def _demo(commands: "Commands") -> None:

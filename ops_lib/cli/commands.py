@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ops_lib import wiring
-from ops_lib.cli import render
+from ops_lib.cli import evidence, render
+from ops_lib.cli.desk import recovered
 from ops_lib.cli.progress import Progress
 from ops_lib.model.errors import BadInput
 from ops_lib.model.finding import Severity
 from ops_lib.model.run import Outcome, Request
-from ops_lib.operations.desk import Desk
+from ops_lib.model.search import Label
 
 _EXIT_CODES = {
     Outcome.SUCCEEDED: 0,
@@ -21,25 +22,11 @@ _EXIT_CODES = {
     Outcome.TIMED_OUT: 5,
     Outcome.INTERRUPTED: 130,
 }
-_FAULTY, _DOES_NOT_VERIFY, _FOUND = 1, 6, 7
+_FAULTY, _FOUND = 1, 7
 
 
 def _folders(given: Namespace) -> tuple[Path, ...]:
     return (given.runbooks,) if given.runbooks else wiring.runbook_folders()
-
-
-def _recovered(given: Namespace) -> Desk:
-    """The desk, once what killed commands left behind is sealed."""
-    if given.archive and not given.archive.is_dir() and given.command not in ("run", "demo", "doctor"):
-        hint = "name the folder that holds records/ and ledger.jsonl"
-        raise BadInput(f"there is no archive in {given.archive}", hint=hint)
-    desk = wiring.open_desk(archive=given.archive, runbooks=getattr(given, "runbooks", None))
-    if (desk.archive / "staging").is_dir():
-        from ops_lib.operations.recover import recover  # noqa: PLC0415
-
-        sealed, failed = recover(desk)
-        render.recovered(sealed, failed)
-    return desk
 
 
 def list_runbooks(given: Namespace) -> int:
@@ -76,7 +63,7 @@ def lint(given: Namespace) -> int:
 def run(given: Namespace) -> int:
     from ops_lib.operations.run import run as run_runbook  # noqa: PLC0415
 
-    desk = _recovered(given)
+    desk = recovered(given)
     request = Request(
         runbook=given.id,
         cause=wiring.person(desk),
@@ -107,29 +94,44 @@ def _exit_code(record: Mapping[str, Any], fail_on: str | None) -> int:
 
 
 def records(given: Namespace) -> int:
-    from ops_lib.operations.browse import list_records  # noqa: PLC0415
+    from ops_lib.operations.browse import documents, list_records  # noqa: PLC0415
 
-    desk = _recovered(given)
-    found = list_records(desk, runbook=given.runbook, outcome=given.outcome, since=given.since, limit=given.limit)
-    render.records(found, as_json=given.json)
+    desk = recovered(given)
+    asked_for = (Label.RUNBOOK, Label.OUTCOME, Label.TARGET, Label.PERSON, Label.CAUSE)
+    labels = {label: getattr(given, label.value) for label in asked_for}
+    within = {"since": given.since, "until": given.until, "limit": given.limit}
+    with Progress() as progress:
+        page = list_records(desk, given.words, labels=labels, **within, say=progress.say)
+    if given.json:
+        render.document(documents(desk, page))
+    else:
+        render.records(page, limit=given.limit)
     return 0
 
 
 def record(given: Namespace) -> int:
     from ops_lib.archive.records import Records  # noqa: PLC0415
 
-    kept = Records(_recovered(given).archive)
+    kept = Records(recovered(given).archive)
     folder = kept.find(given.run)
     render.record(kept.read(folder), folder, as_json=given.json, markdown=given.markdown)
     return 0
 
 
-def verify(given: Namespace) -> int:
-    from ops_lib.operations.browse import verify as verify_archive  # noqa: PLC0415
+def diff(given: Namespace) -> int:
+    from ops_lib.operations.compare import compare  # noqa: PLC0415
 
-    verification = verify_archive(_recovered(given), given.run)
-    render.verification(verification, as_json=given.json)
-    return _DOES_NOT_VERIFY if verification.faults else 0
+    render.comparison(compare(recovered(given), given.earlier, given.later), as_json=given.json)
+    return 0
+
+
+def reindex(given: Namespace) -> int:
+    from ops_lib.operations.browse import reindex as make_index  # noqa: PLC0415
+
+    with Progress() as progress:
+        count = make_index(recovered(given), progress.say)
+    render.text(f"{count} records are indexed")
+    return 0
 
 
 def demo(given: Namespace) -> int:
@@ -139,7 +141,7 @@ def demo(given: Namespace) -> int:
 def _demo_run(given: Namespace) -> int:
     from ops_lib.operations.demo import play  # noqa: PLC0415
 
-    desk = _recovered(given)
+    desk = recovered(given)
     with Progress() as progress:
         sealed = play(desk, wiring.demonstration(), wiring.person(desk), progress.say, progress)
     render.record(sealed.record, sealed.folder, as_json=given.json)
@@ -196,7 +198,7 @@ def doctor(given: Namespace) -> int:
 
     with Progress() as progress:
         progress.say("looking at archive, runbooks and targets")
-        answers = [*examine(_recovered(given), given.target)]
+        answers = [*examine(recovered(given), given.target)]
     render.answers(answers, as_json=given.json)
     return 0 if all(answer.well for answer in answers) else _FAULTY
 
@@ -209,7 +211,9 @@ COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
     "run": run,
     "records": records,
     "record": record,
-    "verify": verify,
+    "diff": diff,
+    **evidence.COMMANDS,
+    "reindex": reindex,
     "demo": demo,
     "init": init,
     "doctor": doctor,

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,13 @@ def lines(values: Iterable[str]) -> None:
         print(value)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Aligned columns; the last one is cut where the terminal ends."""
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], below: Sequence[str] = ()) -> None:
+    """Aligned columns, under a row what `below` has for it; lines are cut where the terminal ends."""
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    for row in [columns, *rows]:
+    for row, more in zip_longest([columns, *rows], ["", *below], fillvalue=""):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        print(line[: width_of_terminal()] if sys.stdout.isatty() else line)
+        for shown in (line, *([f"    {more}"] if more else [])):
+            print(shown[: width_of_terminal()] if sys.stdout.isatty() else shown)
 
 
 def width_of_terminal() -> int:
@@ -81,62 +83,108 @@ def _results(folder: Path) -> Sequence[Any]:
     return results_of(events_of(folder))
 
 
-def recovered(sealed: Sequence[str], failed: Sequence[str]) -> None:
+def recovered(sealed: Sequence[str], failed: Mapping[str, str]) -> None:
     """What was sealed in passing, and what could not be, is said, and never on standard output."""
     for run_id in sealed:
         print(f"runbook: sealed run {run_id}, whose supervisor had died", file=sys.stderr)
-    for why in failed:
-        print(f"runbook: not sealed yet, {why}", file=sys.stderr)
+    for run_id, why in failed.items():
+        print(f"runbook: not sealed yet, {run_id}: {why}", file=sys.stderr)
 
 
-def records(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    """One line a record."""
-    if as_json:
-        document(list(found))
-        return
+def records(page: Any, *, limit: int) -> None:
+    """One line a record, and under it the part that holds what was asked for."""
+    from ops_lib.model.verdict import plain  # noqa: PLC0415
+
+    if page.note:
+        print(f"runbook: {plain(page.note)}", file=sys.stderr)
     rows = [
         (
-            item["queued_at"][:19].replace("T", " "),
-            item["run_id"],
-            item["runbook"]["id"],
-            item["outcome"],
-            (item["target"] or {}).get("name") or "-",
-            _counted(item["findings"]),
+            found.summary.queued_at[:19].replace("T", " "),
+            found.summary.run_id,
+            plain(found.summary.runbook),
+            plain(found.summary.outcome),
+            plain(found.summary.target or "-"),
+            _counted(found.summary),
         )
-        for item in found
+        for found in page.found
     ]
-    table(("when (UTC)", "run", "runbook", "outcome", "target", "findings"), rows)
+    table(
+        ("when (UTC)", "run", "runbook", "outcome", "target", "findings"),
+        rows,
+        below=[plain(found.matched or "") for found in page.found],
+    )
+    if len(rows) == limit:
+        print(f"the newest {limit}; --limit N for more")
 
 
-def _counted(findings: Sequence[Mapping[str, Any]]) -> str:
-    """How many of each severity.
-
-    >>> _counted([{"severity": "warning"}, {"severity": "warning"}, {"severity": "critical"}])
-    '1 critical, 2 warning'
-    """
-    levels = [finding["severity"] for finding in findings]
-    counts = [f"{levels.count(level)} {level}" for level in ("critical", "warning", "info") if level in levels]
+def _counted(summary: Any) -> str:
+    """How many findings of each severity a run has."""
+    levels = ("critical", "warning", "info")
+    counts = [f"{getattr(summary, level)} {level}" for level in levels if getattr(summary, level)]
     return ", ".join(counts) or "none"
+
+
+def comparison(found: Any, *, as_json: bool) -> None:
+    """What is different between two runs, on one screen."""
+    if as_json:
+        document(found.to_json())
+        return
+    from ops_lib.model.contrast import render_comparison  # noqa: PLC0415
+
+    lines(render_comparison(found, width=max(width_of_terminal(), 60)))
 
 
 def verification(result: Any, *, as_json: bool) -> None:
     """What was recomputed, and what did not fit."""
     if as_json:
-        document(
-            {
-                "entries": result.entries,
-                "records": result.records,
-                "unfinished": list(result.unfinished),
-                "faults": [{"where": fault.where, "what": fault.what} for fault in result.faults],
-            }
-        )
+        listed = {name: list(getattr(result, name)) for name in ("unfinished", "pruned", "redacted", "notes")}
+        faults = [{"where": fault.where, "what": fault.what} for fault in result.faults]
+        document({"entries": result.entries, "records": result.records, **listed, "faults": faults})
         return
     for fault_found in result.faults:
         print(f"DOES NOT VERIFY: {fault_found}")
     if not result.faults:
         print(f"{result.records} records and {result.entries} ledger entries verify")
-    if result.unfinished:
-        print(f"{len(result.unfinished)} runs are not sealed: {', '.join(result.unfinished)}")
+    for what, run_ids in (("pruned", result.pruned), ("redacted", result.redacted), ("not sealed", result.unfinished)):
+        if run_ids:
+            print(f"{len(run_ids)} {what}: {', '.join(run_ids)}")
+    for note in result.notes:
+        print(f"note: {note}")
+
+
+def audit(made: Any, *, as_json: bool) -> None:
+    """What an audit made, and what it counted."""
+    fields = _fields(made)
+    if as_json:
+        document({**fields, "folder": str(made.folder), "sampled": list(made.sampled)})
+        return
+    print(f"{made.folder}/runs.csv: {made.runs} runs, {made.unsealed} of them never sealed")
+    print(f"{made.folder}/changes.csv: {made.unexplained} schema changes that no changing run mentions")
+    print(f"{made.folder}/statement.txt: from {made.size} ledger entries, root {made.root}")
+    if made.sampled:
+        print(f"{made.folder}/evidence: {len(made.sampled)} records")
+    if made.faults:
+        print(f"DOES NOT VERIFY: {made.faults} things, named in statement.txt")
+
+
+def pruned(candidates: Sequence[Any], *, done: bool, as_json: bool) -> None:
+    """Which old records were removed, or would be, and which stay."""
+    if as_json:
+        document({"done": done, "records": [_fields(candidate) for candidate in candidates]})
+        return
+    going = [candidate for candidate in candidates if candidate.stays is None]
+    for candidate in candidates:
+        fate = f"stays: {candidate.stays}" if candidate.stays else "removed" if done else "would be removed"
+        print(f"{candidate.run_id}  {candidate.runbook}  {candidate.target or '-'}  {fate}")
+    total = sum(candidate.bytes for candidate in going)
+    said = "removed" if done else "would be removed; --yes removes them"
+    print(f"{len(going)} records with {total} bytes {said}")
+
+
+def redacted(run_id: str, paths: Sequence[str]) -> None:
+    """What is different now, and what that does not undo."""
+    print(f"run {run_id}: rewritten {', '.join(paths)}")
+    print("copies that were made before (exports, backups, mails) still hold it")
 
 
 def catalogue(found: Any, *, as_json: bool) -> None:

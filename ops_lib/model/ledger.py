@@ -21,6 +21,8 @@ class EntryKind(StrEnum):
     INTENT = "intent"
     RESULT = "result"
     TORN = "torn"
+    TOMBSTONE = "tombstone"
+    RESTORED = "restored"
 
 
 def canonical(value: Any) -> bytes:
@@ -83,11 +85,18 @@ def parse_line(line: bytes) -> Entry:
     """The entry that a line holds; ValueError where it holds none, or not in canonical form."""
     try:
         entry = Entry(**json.loads(line))
-    except TypeError as error:
+    except (TypeError, RecursionError) as error:
         raise ValueError(f"not an entry: {error}") from None
+    if not _well_typed(entry):
+        raise ValueError("not an entry: something in it is of another type")
     if entry.line() != line:
         raise ValueError("not in canonical form")
     return entry
+
+
+def _well_typed(entry: Entry) -> bool:
+    texts = (entry.at, entry.kind, entry.who, entry.body_sha256, entry.prev_sha256, entry.run_id or "")
+    return type(entry.seq) is int and isinstance(entry.body, dict) and all(isinstance(text, str) for text in texts)
 
 
 def first_break(lines: Iterable[bytes]) -> tuple[int, str] | None:

@@ -4,6 +4,7 @@ A run that ended and one whose supervisor was killed are recorded by the same fu
 record never says more than was journalled.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -49,7 +50,7 @@ def record_of(events: Sequence[Event]) -> dict[str, Any]:
         "approvals": [],
         "handoffs": [],
         "undo": None,
-        "hidden": ended.get("hidden") or {"count": 0, "kinds": []},
+        "hidden": _hidden(events),
         "files": [],
     }
 
@@ -121,8 +122,16 @@ def _steps(events: Sequence[Event]) -> list[dict[str, Any]]:
     return list(steps.values())
 
 
+def _hidden(events: Sequence[Event]) -> dict[str, Any]:
+    """How many secrets were hidden in what the run has stored, and of which kinds."""
+    found: Counter[str] = Counter()
+    for event in events:
+        found.update(event.get("hidden", {}))
+    return {"count": found.total(), "kinds": sorted(found)}
+
+
 def _without_kind(event: Event) -> dict[str, Any]:
-    return {key: value for key, value in event.items() if key != "kind"}
+    return {key: value for key, value in event.items() if key not in ("kind", "hidden")}
 
 
 def _last(events: Sequence[Event], kind: str) -> Event | None:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+RUN_VARIABLE = "RUNBOOK_RUN_ID"
+"""The variable in whose value every process of a run, and whatever it starts, has the run's id."""
+
 
 class Outcome(StrEnum):
     """How a run ended: whether the procedure ran, not what it saw."""

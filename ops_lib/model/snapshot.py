@@ -17,6 +17,7 @@ from ops_lib.model.target import Guard, Identity
 from ops_lib.model.times import format_instant, parse_instant
 
 SCHEMA = 1
+FILE_NAME = "snapshot.json.gz"
 Row = TypeVar("Row")
 
 

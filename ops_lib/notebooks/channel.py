@@ -9,6 +9,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Mapping
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ops_lib.model import errors
 
 Answer = Callable[[str, Mapping[str, Any]], Any]
 VARIABLE = "RUNBOOK_CHANNEL"
+LONGEST_QUESTION = 32 << 20
 
 
 class Server:
@@ -24,17 +26,24 @@ class Server:
     def __init__(self, path: Path, answer: Answer) -> None:
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                for line in self.rfile:
-                    self.wfile.write(json.dumps(_answered(answer, line)).encode() + b"\n")
+                while line := self.rfile.readline(LONGEST_QUESTION):
+                    reply = _answered(answer, line) if line.endswith(b"\n") else _too_long(self.rfile)
+                    self.wfile.write(json.dumps(reply).encode() + b"\n")
 
         self._server = _Sockets(str(path), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
+    def _serve(self) -> None:
+        while not self._closing:
+            self._server.handle_request()
+
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._closing = True
+        self._server.socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for a call
         self._thread.join()
+        self._server.server_close()
 
 
 class _Sockets(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -50,7 +59,21 @@ def _answered(answer: Answer, line: bytes) -> dict[str, Any]:
         question = json.loads(line)
         return {"answer": answer(question.pop("ask"), question)}
     except errors.OpsError as error:
-        return {"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}}
+        return _error(error)
+    except Exception as error:  # a question that cannot be understood must not leave the kernel without an answer
+        return _error(errors.OpsError(f"the supervisor could not answer: {type(error).__name__}: {error}"))
+
+
+def _too_long(rest: BufferedIOBase) -> dict[str, Any]:
+    """Pass over a question that is longer than any that makes sense."""
+    while (more := rest.readline(LONGEST_QUESTION)) and not more.endswith(b"\n"):
+        pass
+    limit = f"{LONGEST_QUESTION >> 20} MB at the most are taken"
+    return _error(errors.BadInput("what was sent to the supervisor is too long", hint=limit))
+
+
+def _error(error: errors.OpsError) -> dict[str, Any]:
+    return {"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}}
 
 
 class Client:

@@ -21,6 +21,8 @@ LONGEST_HTML: Final = 300_000
 LARGEST_PICTURE: Final = 6_000_000
 LONGEST_CODE: Final = 20_000
 PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
+_TAG = re.compile(r"(<style>.*?</style>|<[^>]*>)", re.DOTALL)
+_TOLD = re.compile(r"(?<= href=\")[^\"]*|(?<= title=\")[^\"]*|(?<= (?:alt|src)=\")[^\"]*")
 _ESCAPES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*")
@@ -91,6 +93,20 @@ def picture_uri(mime: str, data: object) -> str | None:
     if mime == "image/svg+xml":
         content = base64.b64encode(content.encode("utf-8", "replace")).decode("ascii")
     return f"data:{mime};base64,{''.join(content.split())}" if _BASE64.fullmatch(content) else None
+
+
+def hide_in_page(html: str, hide: Callable[[str], str]) -> str:
+    """A page of ours with its texts passed through `hide`, and its markup left whole.
+
+    A reader sees text without the colours and controls that may have cut a secret up before.
+
+    >>> hide_in_page('<p class="word" title="word">a word</p>', lambda text: text.replace("word", "…"))
+    '<p class="word" title="…">a …</p>'
+    """
+    parts = _TAG.split(html)
+    texts = [hide(part) for part in parts[::2]]
+    tags = [part if part.startswith("<style>") else _TOLD.sub(lambda told: hide(told[0]), part) for part in parts[1::2]]
+    return "".join(part for pair in zip(texts, [*tags, ""], strict=True) for part in pair)
 
 
 def _attribute(tag: str, name: str, value: str) -> str | None:

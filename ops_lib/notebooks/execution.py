@@ -56,7 +56,7 @@ def planned_cells(notebook: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def execute(notebook: Mapping[str, Any], kernel: "Kernel", observer: "Observer") -> None:
     """Run every cell in a kernel; ends early where a cell fails. KernelDied where the kernel goes away."""
-    papermill = _papermill()
+    papermill = load_papermill()
     from nbclient.exceptions import DeadKernelError  # noqa: PLC0415
     from nbformat import from_dict  # noqa: PLC0415
     from papermill.exceptions import PapermillExecutionError  # noqa: PLC0415
@@ -74,7 +74,8 @@ def execute(notebook: Mapping[str, Any], kernel: "Kernel", observer: "Observer")
         raise KernelDied("the kernel died before it was ready", hint=str(error)) from None
 
 
-def _papermill() -> Any:
+def load_papermill() -> Any:
+    """The module, imported without what costs it most."""
     # jupyterlab brings rfc3987_syntax, which compiles 35 grammars at import (0.7 s) for a check that a notebook's
     # schema never asks for; jsonschema does without it where it is missing.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
@@ -94,7 +95,7 @@ def assemble(prepared: Notebook, events: Sequence[Event]) -> Notebook:
     executed = copy.deepcopy(prepared)
     for cell in executed["cells"]:
         if cell["cell_type"] == "code":
-            cell["outputs"] = outputs.of_cell.get(cell["id"], [])
+            cell["outputs"] = outputs.of(cell["id"])
             ended = statuses.get(cell["id"], {})
             default = CellStatus.FAILED if cell["id"] in began else CellStatus.NOT_RUN
             cell["metadata"]["runbook"] = {

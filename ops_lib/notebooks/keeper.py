@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 def main(lifeline: int, scratch: str, command: list[str]) -> int:
     """The exit code of the kernel, once no descendant is left."""
-    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    adopt_orphans()
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -34,7 +34,7 @@ def main(lifeline: int, scratch: str, command: list[str]) -> int:
         if lifeline in ready:
             break
         os.read(wake_read, 4096)
-        code = _reap(kernel)
+        code = reap(kernel)
     kill_descendants(os.getpid())
     shutil.rmtree(scratch, ignore_errors=True)
     return 137 if code is None else code
@@ -43,6 +43,18 @@ def main(lifeline: int, scratch: str, command: list[str]) -> int:
 def prctl(option: int, value: int) -> None:
     """Set an attribute of this process; see prctl(2)."""
     ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own has ended."""
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with(parent: int) -> None:
+    """Be killed when the parent ends; at once where it has ended already."""
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _start(lifeline: int, command: list[str]) -> int:
@@ -56,9 +68,7 @@ def _start(lifeline: int, command: list[str]) -> int:
 
 def _become(keeper: int, lifeline: int, command: list[str]) -> NoReturn:
     """Turn the forked child into the kernel, which dies with its keeper."""
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != keeper:
-        os._exit(1)
+    die_with(keeper)
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
@@ -67,7 +77,7 @@ def _become(keeper: int, lifeline: int, command: list[str]) -> NoReturn:
     os.execvp(command[0], command)  # noqa: S606
 
 
-def _reap(kernel: int) -> int | None:
+def reap(kernel: int) -> int | None:
     """Collect ended children; the kernel's exit code if it is among them."""
     code = None
     with contextlib.suppress(ChildProcessError):

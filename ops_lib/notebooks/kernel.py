@@ -1,96 +1,129 @@
 """Kernels under a keeper, each in a scratch folder of its own for its sockets."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.utils import ensure_event_loop, run_sync
-
-from ops_lib.notebooks import keeper
+from ops_lib.notebooks import floodgate, keeper
 
 PYTHON = "python3"
+ARGUMENTS = ("--HistoryManager.enabled=False", f"--ext={floodgate.__name__}")
+"""What a Python kernel is told besides its connection file."""
+
 _GRACE_SECONDS = 5.0
 
 
-class Kernel:
-    """A kernel that is not started yet; `manager` is what nbclient drives.
+class Kernel(Protocol):
+    """One kernel for one run."""
+
+    def start(self) -> Mapping[str, Any]:
+        """Begin; how to connect to it, as a connection file says it. KernelDied where it was killed before."""
+
+    @property
+    def ended(self) -> int:
+        """A descriptor that can be read once the kernel is gone."""
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does to the running cell."""
+
+    def kill(self) -> None:
+        """End the kernel and everything that it started, without waiting."""
+
+    def end(self) -> bool:
+        """Kill, wait, and say whether certainly nothing is left; where not, its strays are to be looked for."""
+
+
+class StartedKernel:
+    """A kernel in a program of its own, which is started by `start`.
 
     Its sockets are files in `scratch`, which must be a short path (a Unix socket's has 107 bytes at the most), so no
     two runs race for a port.
     """
 
     def __init__(self, scratch: Path, environment: Mapping[str, str], *, name: str = PYTHON) -> None:
-        self.scratch = scratch
+        self._scratch = scratch
         self._environment = dict(environment)
+        self._name = name
         self._theirs, self._ours = os.pipe2(os.O_CLOEXEC)
-        self.manager = AsyncKernelManager(
-            kernel_name=name,
-            transport="ipc",
-            ip=str(scratch / "kernel"),
-            connection_file=str(scratch / "connection.json"),
-        )
-        self.manager._kernel_spec = KernelSpec(argv=[*self._keeper(), *_command(name)], language="python")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ended = -1
 
-    def start_arguments(self) -> dict[str, Any]:
-        """What the manager's start takes: the environment, and the keeper's end of the lifeline."""
-        return {"pass_fds": (self._theirs,), "env": self._environment}
+    def start(self) -> Mapping[str, Any]:
+        """The keeper holds the other end of our lifeline: killed before this, the kernel ends as it begins."""
+        file = write_connection(self._scratch)
+        command, more = _command(self._name, file)
+        kept = [sys.executable, "-ISE", keeper.__file__, str(self._theirs), str(self._scratch), *command]
+        # ipykernel repeats what a cell's children print on its own standard output, which would be ours.
+        nothing = subprocess.DEVNULL
+        self._process = subprocess.Popen(
+            kept, env={**self._environment, **more}, pass_fds=(self._theirs,), start_new_session=True,
+            stdin=nothing, stdout=nothing, stderr=nothing,
+        )  # fmt: skip
+        self._ended = os.pidfd_open(self._process.pid)
+        return connection(self._scratch)
 
     @property
-    def pid(self) -> int | None:
-        """The process id of the keeper, which stands for the kernel."""
-        process = self._process()
-        return process.pid if process else None
+    def ended(self) -> int:
+        return self._ended
 
     def interrupt(self) -> None:
-        """What Ctrl-C does to the running cell."""
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """End the kernel and everything that it started: the keeper does it once its lifeline is cut."""
+        """The keeper kills everything once its lifeline is cut."""
         if self._ours >= 0:
             os.close(self._ours)
             self._ours = -1
 
-    def end(self) -> None:
-        """Kill, and wait until nothing is left; a keeper that was itself killed leaves its orphans to us."""
+    def end(self) -> bool:
         self.kill()
-        process = self._process()
-        if process is not None:
-            try:
-                process.wait(timeout=_GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._signal(signal.SIGKILL)
-                process.wait()
         os.close(self._theirs)
-        run_sync(self.manager.cleanup_resources)()
-        loop = ensure_event_loop()
-        if not loop.is_running():
-            loop.close()
-
-    def _keeper(self) -> list[str]:
-        return [sys.executable, "-ISE", keeper.__file__, str(self._theirs), str(self.scratch)]
-
-    def _process(self) -> Any:
-        provisioner = self.manager.provisioner
-        return getattr(provisioner, "process", None) if provisioner else None
+        if self._process is None:
+            return True
+        try:
+            code = self._process.wait(timeout=_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._signal(signal.SIGKILL)
+            code = self._process.wait()
+        os.close(self._ended)
+        return code >= 0
 
     def _signal(self, number: int) -> None:
-        process = self._process()
-        if process is not None:
+        if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
+                os.killpg(self._process.pid, number)
 
 
-def _command(name: str) -> list[str]:
-    """How a kernel is started; the Python kernel always from the environment that this runs in."""
+def _command(name: str, file: Path) -> tuple[list[str], Mapping[str, str]]:
+    """How a kernel is started, and with what in its environment; the Python kernel always from where this runs."""
     if name == PYTHON:
-        launcher = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return [sys.executable, *launcher, "--HistoryManager.enabled=False"]
-    return list(KernelSpecManager().get_kernel_spec(name).argv)
+        return [sys.executable, "-m", "ipykernel_launcher", "-f", str(file), *ARGUMENTS], {}
+    from jupyter_client.kernelspec import KernelSpecManager  # noqa: PLC0415 - only for kernels of other languages
+
+    spec = KernelSpecManager().get_kernel_spec(name)
+    known = {"connection_file": str(file), "resource_dir": spec.resource_dir, "prefix": sys.prefix}
+    return [part.format(**known) if "{" in part else part for part in spec.argv], spec.env
+
+
+def write_connection(folder: Path) -> Path:
+    """A connection file for a kernel whose sockets are files in a folder."""
+    from jupyter_client.connect import write_connection_file  # noqa: PLC0415 - heavy
+
+    channels = ("shell", "iopub", "stdin", "control", "hb")
+    ports = {f"{channel}_port": number for number, channel in enumerate(channels, start=1)}
+    path = folder / "connection.json"
+    secret = os.urandom(16).hex().encode()
+    write_connection_file(str(path), ip=str(folder / "kernel"), transport="ipc", key=secret, **ports)
+    return path
+
+
+def connection(folder: Path) -> Mapping[str, Any]:
+    """What the connection file of a folder says."""
+    said: Mapping[str, Any] = json.loads((folder / "connection.json").read_bytes())
+    return said

@@ -7,22 +7,40 @@ Source: "Messaging in Jupyter", sections on IOPub (stream, display_data, update_
 from collections.abc import Mapping
 from typing import Any
 
-OUTPUT_TYPES = frozenset({"stream", "display_data", "execute_result", "error", "update_display_data", "clear_output"})
+from ops_lib.notebooks.floodgate import CUT
+
+OUTPUT_TYPES = frozenset(
+    {"stream", "display_data", "execute_result", "error", "update_display_data", "clear_output", CUT}
+)
 
 Output = dict[str, Any]
+
+
+def cut_sentence(content: Mapping[str, Any]) -> str:
+    """What a reader is told where not all that a cell has put out was kept.
+
+    >>> cut_sentence({"bytes": 2000, "sent": 500, "sha256": "ab"}).strip()
+    '[cut here: 500 of the 2,000 bytes that this cell put out are kept; sha256 of all of them ab]'
+    """
+    kept = f"{content['sent']:,} of the {content['bytes']:,} bytes that this cell put out are kept"
+    return f"\n[cut here: {kept}; sha256 of all of them {content['sha256']}]\n"
 
 
 class Outputs:
     """The output lists of all cells of one notebook, by cell id."""
 
     def __init__(self) -> None:
-        self.of_cell: dict[str, list[Output]] = {}
+        self._of_cell: dict[str, list[Output]] = {}
         self._displays: dict[str, list[Output]] = {}
         self._clear_first: set[str] = set()
 
+    def of(self, cell: str) -> list[Output]:
+        """The outputs of a cell so far."""
+        return [_joined(output) for output in self._of_cell.get(cell, [])]
+
     def apply(self, cell: str, kind: str, content: Mapping[str, Any]) -> None:
         """Take one message into account."""
-        outputs = self.of_cell.setdefault(cell, [])
+        outputs = self._of_cell.setdefault(cell, [])
         if kind == "clear_output":
             self._clear_first.add(cell)
             if not content.get("wait"):
@@ -35,6 +53,8 @@ class Outputs:
             self._clear(cell)
         if kind == "stream":
             _add_stream(outputs, content)
+        elif kind == CUT:
+            _add_stream(outputs, {"name": "stderr", "text": cut_sentence(content)})
         else:
             self._add(outputs, kind, content)
 
@@ -57,12 +77,16 @@ class Outputs:
             output.update(data=content["data"], metadata=content.get("metadata", {}))
 
     def _clear(self, cell: str) -> None:
-        self.of_cell[cell].clear()
+        self._of_cell[cell].clear()
         self._clear_first.discard(cell)
 
 
 def _add_stream(outputs: list[Output], content: Mapping[str, Any]) -> None:
-    if outputs and outputs[-1]["output_type"] == "stream" and outputs[-1]["name"] == content["name"]:
-        outputs[-1]["text"] += content["text"]
-    else:
-        outputs.append({"output_type": "stream", "name": content["name"], "text": content["text"]})
+    """Collect the pieces of a stream; they are joined once, since a flood has many."""
+    if not (outputs and outputs[-1]["output_type"] == "stream" and outputs[-1]["name"] == content["name"]):
+        outputs.append({"output_type": "stream", "name": content["name"], "text": []})
+    outputs[-1]["text"].append(content["text"])
+
+
+def _joined(output: Output) -> Output:
+    return {**output, "text": "".join(output["text"])} if output["output_type"] == "stream" else output

@@ -1,7 +1,7 @@
 """The notebook as it ran, cell by cell, as a page shows it: harmless, within bounds, and saying what is left out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -21,6 +21,7 @@ from ops_lib.notebooks.front_matter import source_of
 from ops_lib.notebooks.parameters import tags
 
 MOST_OUTPUTS: Final = 40
+MOST_CHARACTERS: Final = 12_000_000
 _FOREIGN: Final = Markup('<div class="rb-scroll rb-foreign" tabindex="0">{}</div>')
 Anchors = Mapping[str, str]
 
@@ -48,14 +49,25 @@ class Cell:
 
 
 def transcript(notebook: Mapping[str, Any], ran: Sequence[Mapping[str, Any]], anchors: Anchors) -> Iterator[Cell]:
-    """The cells of a notebook; `ran` are the `cells` of its record. Front matter is left out: the head tells it."""
+    """The cells of a notebook; `ran` are the `cells` of its record. Front matter is left out: the head tells it.
+
+    Once the page is full, outputs are only counted.
+    """
     statuses = {cell["id"]: cell for cell in ran}
+    room = MOST_CHARACTERS
     for number, cell in enumerate(notebook.get("cells", [])):
         name, kind = str(cell.get("id", f"cell-{number}")), cell.get("cell_type")
         if kind == "markdown":
             yield Cell(kind="prose", id=name, html=markdown_html(source_of(cell)))
         elif kind == "code" and source_of(cell).strip():
-            yield _code(name, cell, statuses.get(name, {}), anchors)
+            shown = _code(name, cell, statuses.get(name, {}), anchors)
+            room -= sum(len(output.html) for output in shown.outputs)
+            yield shown if room > 0 else replace(shown, outputs=_page_is_full(cell))
+
+
+def _page_is_full(cell: Mapping[str, Any]) -> tuple[Shown, ...]:
+    outputs = len(cell.get("outputs") or [])
+    return (_left_out(f"{outputs:,} outputs are not shown: they are in notebook.ipynb"),) if outputs else ()
 
 
 def _code(name: str, cell: Mapping[str, Any], ran: Mapping[str, Any], anchors: Anchors) -> Cell:

@@ -5,17 +5,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from ops_lib.model.errors import BadTarget
 from ops_lib.model.journal import Event
 from ops_lib.model.target import Hazard, Login, Target
 
+if TYPE_CHECKING:
+    from ops_lib.archive.keys import Keys
+    from ops_lib.notebooks.kernel import Kernel
+
 Listener = Callable[[Event], None]
 
 
 def nobody(event: Event) -> None:
     """The listener that does not listen."""
+
+
+def unheard(warning: str) -> None:
+    """What a warning goes to where nobody is told."""
+
+
+def started(scratch: Path, environment: Mapping[str, str]) -> "Kernel":
+    """A kernel that is started for its run."""
+    from ops_lib.notebooks.kernel import StartedKernel  # noqa: PLC0415 - heavy, and not needed by every command
+
+    return StartedKernel(scratch, environment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +41,9 @@ class Desk:
     `reach` turns a target into a login for a hazard: it resolves references to secrets and starts the embedded server
     where that is the target. `experiments` gives a server on which databases of our own may be made, or nothing where
     there is none. `scratch` names the short path of a run's private folder for sockets. `environment` is what kernels
-    get.
+    get, and `kernel` is where one comes from.
+    `configuration` holds the signing key; each new head of the ledger is copied to the places in `head_copies`, folders
+    or `git:` remotes. `warn` tells the person what went wrong beside the matter in hand.
     """
 
     archive: Path
@@ -40,7 +58,18 @@ class Desk:
     experiments: Callable[[], Login | None]
     scratch: Callable[[str], Path]
     environment: Mapping[str, str] = field(repr=False)
+    configuration: Path
+    head_copies: tuple[str, ...] = ()
+    warn: Callable[[str], None] = unheard
     cwd: Path = field(default_factory=Path)
+    kernel: Callable[[Path, Mapping[str, str]], "Kernel"] = started
+
+    @property
+    def keys(self) -> "Keys":
+        """What the heads of the ledger are signed with."""
+        from ops_lib.archive.keys import Keys  # noqa: PLC0415 - heavy, and not needed by every command
+
+        return Keys(self.configuration)
 
     def target(self, text: str | None) -> Target:
         """The target that a person named: from targets.yaml, or a connection string, or a service."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from ops_lib.model.errors import OpsError
 from ops_lib.model.target import Hazard
 from ops_lib.notebooks.catalogue import read_catalogue
-from ops_lib.operations.browse import verify
 from ops_lib.operations.desk import Desk
+from ops_lib.operations.verify import verify
 from ops_lib.postgres.connection import connect, identify
 
 
@@ -44,7 +44,7 @@ def _archive(desk: Desk) -> str:
     parent = next(path for path in [desk.archive, *desk.archive.absolute().parents] if path.exists())
     if not os.access(parent, os.W_OK | os.X_OK):
         raise OpsError(f"{parent} cannot be written", hint="choose another archive with --archive DIR")
-    found = verify(desk, None)
+    found = verify(desk)
     if found.faults:
         raise OpsError(f"{len(found.faults)} things do not verify", hint="runbook verify names them")
     return f"{desk.archive}: {found.records} records verify"

@@ -41,3 +41,10 @@ def software() -> dict[str, Any]:
         "postgres_client": client_version(),
         "packages_sha256": sha256("\n".join(sorted(installed)).encode()),
     }
+
+
+def author_of(folder: Path, file: str, commit: str | None) -> str | None:
+    """Who committed a file last, as of a commit; nothing where git here does not know."""
+    if commit is None:
+        return None
+    return _git(folder, "log", "-1", "--format=%an <%ae>", commit, "--", file) or None

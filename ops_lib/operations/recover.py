@@ -2,68 +2,108 @@
 
 import json
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
+from ops_lib.archive.amendments import Amendments
+from ops_lib.archive.files import remove_unfinished
 from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.records import Records
-from ops_lib.archive.staging import Staging
-from ops_lib.model.errors import OpsError
+from ops_lib.archive.staging import Staging, forget_nameless
+from ops_lib.model.errors import DoesNotVerify, OpsError
 from ops_lib.model.ledger import EntryKind
-from ops_lib.model.target import Hazard
+from ops_lib.model.run import RUN_VARIABLE
+from ops_lib.model.target import Hazard, Login
 from ops_lib.notebooks import keeper
 from ops_lib.operations.desk import Desk
-from ops_lib.operations.run import RUN_VARIABLE, declare_intent
+from ops_lib.operations.known import redactor_for
+from ops_lib.operations.owner import lives
+from ops_lib.operations.run import declare_intent
 from ops_lib.operations.seal import NOTEBOOK, seal
 from ops_lib.postgres.connection import end_sessions
 
 
-def recover(desk: Desk) -> tuple[list[str], list[str]]:
-    """Seal every run whose supervisor is gone: the ids of those that were sealed, and why others could not be.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """Which runs were sealed, and why others could not be: those are tried again by the next command."""
 
-    Each step can be killed and is done again by the next command. A run that wrote nothing durable never began. Where
-    a run cannot be sealed (the disk is full), what was asked for is done all the same: an archive must stay readable.
+    sealed: tuple[str, ...]
+    failed: Mapping[str, str]
+
+
+def recover(desk: Desk) -> Recovery:
+    """Seal every run whose supervisor is gone.
+
+    Each step can be killed and is done again by the next command. A run that wrote nothing durable never began. What
+    hinders one run hinders neither the others nor the command that came by: an archive on a full or read-only disk
+    can still be read.
     """
-    sealed, failed = [], []
-    try:
+    sealed: list[str] = []
+    failed: dict[str, str] = {}
+    with _noted(failed, "what was being taken out"):
+        Amendments(desk.archive, desk.keys).finish_abandoned()
+    with _noted(failed, "staging"):
+        Ledger(desk.archive).remove_unfinished()
+        forget_nameless(desk.archive)
         for staging in Staging.abandoned(desk.archive):
-            try:
-                if _recover(desk, staging):
+            with closing(staging), _noted(failed, staging.run_id):
+                if not lives(_owner(staging)) and _recover(desk, staging):
                     sealed.append(staging.run_id)
-            except OpsError as error:
-                staging.close()
-                failed.append(f"{staging.run_id}: {error}")
+    return Recovery(sealed=tuple(sealed), failed=failed)
+
+
+@contextmanager
+def _noted(failed: dict[str, str], what: str) -> Iterator[None]:
+    """Whatever goes wrong is kept as a sentence."""
+    try:
+        yield
     except OpsError as error:
-        failed.append(str(error))
-    return sealed, failed
+        failed[what] = str(error)
+    except Exception as error:  # what is staged may have been damaged in any way
+        failed[what] = f"{type(error).__name__}: {error}"
+
+
+def _owner(staging: Staging) -> Mapping[str, Any] | None:
+    return staging.events[0].get("owner") if staging.events else None
 
 
 def _recover(desk: Desk, staging: Staging) -> bool:
+    """Whether there was something to seal."""
     keeper.kill_strays(RUN_VARIABLE, staging.run_id)
     shutil.rmtree(desk.scratch(staging.run_id), ignore_errors=True)
-    if not staging.events:
+    ledger = Ledger(desk.archive)
+    intended = ledger.of_run(staging.run_id, EntryKind.INTENT)
+    if not staging.events and intended is None:
         staging.discard()
         return False
-    _end_sessions(desk, staging.events)
-    ledger = Ledger(desk.archive)
+    if not staging.events:
+        raise DoesNotVerify(f"{staging.folder} lost its journal", hint="the ledger has its intent; it stays as it is")
+    login = _end_sessions(desk, staging.events)
     if ledger.of_run(staging.run_id, EntryKind.RESULT):
-        Records(desk.archive).finish(staging)
+        remove_unfinished(staging.folder)
+        Records(desk.archive, desk.keys).finish(staging)
         return True
-    if ledger.of_run(staging.run_id, EntryKind.INTENT) is None:
+    if intended is None:
         declare_intent(desk, staging)
     _keep_notebook(staging)
-    seal(desk, staging)
+    seal(desk, staging, redactor_for(desk, login))
     return True
 
 
-def _end_sessions(desk: Desk, events: list[dict[str, Any]]) -> None:
-    """End what the run still does on its target; a target that does not answer has lost the sessions by itself."""
+def _end_sessions(desk: Desk, events: list[dict[str, Any]]) -> Login | None:
+    """End what the run still does on its target; a target that does not answer has lost the sessions by itself.
+
+    Answers how the target is reached, since its password is to be hidden.
+    """
     reached = next((event for event in events if event["kind"] == "target"), None)
-    if reached is None:
-        return
+    login = None
     with suppress(OpsError):
-        login = desk.reach(desk.target(reached["given"]), Hazard(events[0]["runbook"]["hazard"]))
-        end_sessions(login, reached["application_name"])
+        if reached is not None:
+            login = desk.reach(desk.target(reached["given"]), Hazard(events[0]["runbook"]["hazard"]))
+            end_sessions(login, reached["application_name"])
+    return login
 
 
 def _keep_notebook(staging: Staging) -> None:

@@ -27,8 +27,7 @@ from ops_lib.model import ulid
 from ops_lib.model.errors import ArchiveUnwritable, BadInput, Interrupted, OpsError, Refused
 from ops_lib.model.ledger import EntryKind
 from ops_lib.model.parameter import bind, shown
-from ops_lib.model.redaction import Redactor
-from ops_lib.model.run import CellStatus, Outcome, Request
+from ops_lib.model.run import RUN_VARIABLE, CellStatus, Outcome, Request
 from ops_lib.model.runbook import Runbook
 from ops_lib.model.target import Hazard, Identity, Login, Target
 from ops_lib.notebooks import channel, keeper
@@ -37,13 +36,14 @@ from ops_lib.notebooks.execution import execute, planned_cells, prepare
 from ops_lib.notebooks.front_matter import read_notebook
 from ops_lib.notebooks.parameters import binding_source
 from ops_lib.operations.desk import Desk, Listener, nobody
+from ops_lib.operations.hiding import hide_notebook
+from ops_lib.operations.known import redactor_for
+from ops_lib.operations.owner import this_process
 from ops_lib.operations.provenance import commit_of, software
 from ops_lib.operations.seal import NOTEBOOK, seal
 from ops_lib.operations.supervisor import Supervisor
 from ops_lib.postgres.connection import connect, end_sessions, identify
 from ops_lib.postgres.session import application_name
-
-RUN_VARIABLE = "RUNBOOK_RUN_ID"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,18 +72,14 @@ class Bound:
 def run(desk: Desk, request: Request, listener: Listener = nobody) -> Sealed:
     """Run a runbook and seal its record. Raises only where nothing was recorded or the archive cannot be written."""
     bound = bind_request(desk, request)
-    redactor = Redactor()
-    if bound.login and bound.login.password:
-        redactor.register(bound.login.password, "password")
+    redactor = redactor_for(desk, bound.login, bound.notebook)
     staging = Staging.create(desk.archive, ulid.make(desk.clock(), desk.randomness(10)))
     supervisor = Supervisor(desk, staging, redactor, listener)
     with _signals(supervisor):
         prepared = _declare(desk, request, bound, supervisor)
         ending = _attempt(desk, bound, prepared, supervisor)
-        hidden = {"count": redactor.hidden.total(), "kinds": sorted(redactor.hidden)}
-        supervisor.journal("ended", durable=True, hidden=hidden, **ending)
-        staging.write(NOTEBOOK, json.dumps(redactor.json(prepared)).encode())  # secrets may have become known since
-        folder, record = seal(desk, staging)
+        supervisor.journal("ended", durable=True, **ending)
+        folder, record = seal(desk, staging, redactor)
     return Sealed(folder=folder, record=record)
 
 
@@ -114,7 +110,7 @@ def _declare(desk: Desk, request: Request, bound: Bound, supervisor: Supervisor)
     """Say what is about to happen, in the journal and in the ledger; the notebook that will be executed."""
     runbook, staging = bound.runbook, supervisor.staging
     prepared = prepare(bound.notebook, binding_source(bound.values))
-    staging.write(NOTEBOOK, json.dumps(supervisor.redactor.json(prepared)).encode())
+    staging.write(NOTEBOOK, json.dumps(hide_notebook(supervisor.redactor, prepared)).encode())
     opened = {
         "runbook": _runbook_json(desk, runbook),
         "cause": request.cause.to_json(),
@@ -123,7 +119,8 @@ def _declare(desk: Desk, request: Request, bound: Bound, supervisor: Supervisor)
         "parameters": {name: _plain(value) for name, value in bound.values.items()},
         "target": _target_json(bound, None),
     }
-    supervisor.journal("opened", durable=True, run_id=staging.run_id, software=software(), **opened)
+    known = {"run_id": staging.run_id, "owner": this_process(), "software": software()}
+    supervisor.journal("opened", durable=True, **known, **opened)
     declare_intent(desk, staging)
     return prepared
 
@@ -132,7 +129,8 @@ def declare_intent(desk: Desk, staging: Staging) -> None:
     """Enter into the ledger what the journal of a run says that is about to happen."""
     named = ("runbook", "cause", "reason", "ticket", "parameters", "target")
     body = {name: staging.events[0][name] for name in named}
-    Ledger(desk.archive).append(EntryKind.INTENT, at=desk.clock(), run_id=staging.run_id, who=desk.who, body=body)
+    ledger = Ledger(desk.archive, desk.keys)
+    ledger.append(EntryKind.INTENT, at=desk.clock(), run_id=staging.run_id, who=desk.who, body=body)
 
 
 def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: Supervisor) -> dict[str, Any]:
@@ -203,8 +201,6 @@ def _check_need(need: str, identity: Identity | None) -> None:
 
 def _execute(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: Supervisor) -> None:
     """Run the cells in a kernel of this run's own, and leave nothing of it behind."""
-    from ops_lib.notebooks.kernel import Kernel  # noqa: PLC0415 - jupyter_client is heavy
-
     if supervisor.stopped_as:
         raise Interrupted("the run was stopped before its first cell")
     run_id = supervisor.staging.run_id
@@ -213,15 +209,16 @@ def _execute(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     supervisor.introduction = _introduction(desk, bound, supervisor)
     server = channel.Server(scratch / "channel", supervisor.answer)
     environment = {channel.VARIABLE: str(scratch / "channel"), RUN_VARIABLE: run_id}
-    supervisor.kernel = Kernel(scratch, {**desk.environment, **environment})
+    supervisor.kernel = desk.kernel(scratch, {**desk.environment, **environment})
     supervisor.journal("planned", cells=planned_cells(prepared))
     try:
         execute(prepared, supervisor.kernel, supervisor)
     finally:
-        supervisor.kernel.end()
+        supervisor.kernel.kill()
         supervisor.close()
         server.close()
-        keeper.kill_strays(RUN_VARIABLE, run_id)
+        if not supervisor.kernel.end():
+            keeper.kill_strays(RUN_VARIABLE, run_id)
         shutil.rmtree(scratch, ignore_errors=True)
         if bound.login:
             with suppress(OpsError):

@@ -7,45 +7,55 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ops_lib.archive.records import Records
+from ops_lib.archive.files import explained_below
+from ops_lib.archive.indexing import keep_up
+from ops_lib.archive.records import RECORD, Records
 from ops_lib.archive.staging import Staging
-from ops_lib.model.comparison import since_last
 from ops_lib.model.record import record_of
-from ops_lib.model.run import Outcome
+from ops_lib.model.redaction import Redactor
+from ops_lib.notebooks.cleaning import hide_in_page
 from ops_lib.notebooks.execution import assemble
+from ops_lib.operations.compare import since_last
 from ops_lib.operations.desk import Desk
+from ops_lib.operations.hiding import NOTEBOOK, hide_again
+from ops_lib.operations.known import redactor_for
+from ops_lib.operations.publish import publish_head
 
-NOTEBOOK, REPORT = "notebook.ipynb", "report.html"
-_LOOK_BACK = 500
+__all__ = ["NOTEBOOK", "REPORT", "seal"]
+
+REPORT = "report.html"
+_DENSE = 1 << 20
 
 
-def seal(desk: Desk, staging: Staging) -> tuple[Path, dict[str, Any]]:
-    """The folder and the record of a run whose journal is complete, or as complete as it will ever be."""
+def seal(desk: Desk, staging: Staging, redactor: Redactor | None = None) -> tuple[Path, dict[str, Any]]:
+    """The folder and the record of a run whose journal is complete, or as complete as it will ever be.
+
+    What the redactor knows by now is looked for once more in everything that is staged.
+    """
+    with explained_below(desk.archive):
+        return _seal(desk, staging, redactor or redactor_for(desk, None))
+
+
+def _seal(desk: Desk, staging: Staging, redactor: Redactor) -> tuple[Path, dict[str, Any]]:
     staging.clear_leftovers()
+    hide_again(redactor, staging)
     record = record_of(staging.events)
-    records = Records(desk.archive)
-    if record["outcome"] == Outcome.SUCCEEDED:  # what a run did not get to see is not gone
-        record["since_last"] = since_last(_previous(records, record), record)
+    records = Records(desk.archive, desk.keys)
+    record["since_last"] = redactor.json(since_last(desk.archive, record, staging.folder))
     notebook = assemble(json.loads(staging.read(NOTEBOOK)), staging.events)
-    staging.write(NOTEBOOK, json.dumps(notebook, indent=1, ensure_ascii=False).encode() + b"\n")
-    staging.write(REPORT, _report(record, notebook).encode())
+    staging.write(NOTEBOOK, _notebook_bytes(notebook))
+    staging.write(REPORT, hide_in_page(_report(record, notebook), redactor.text).encode("utf-8", "replace"))
     folder = records.seal(staging, record, at=desk.clock(), who=desk.who)
-    return folder, records.read(folder)
+    keep_up(desk.archive)
+    publish_head(desk)
+    return folder, json.loads((folder / RECORD).read_bytes())
 
 
-def _previous(records: Records, record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The newest earlier record of the same runbook on the same target that ran to its end."""
-    for number, folder in enumerate(records.newest_first()):
-        if number == _LOOK_BACK:
-            return None
-        earlier = records.read(folder)
-        if earlier["outcome"] != Outcome.SUCCEEDED or not earlier["target"] or not record["target"]:
-            continue
-        if earlier["runbook"]["id"] == record["runbook"]["id"]:
-            same = ("system_identifier", "database", "name")
-            if all(earlier["target"][key] == record["target"][key] for key in same):
-                return earlier
-    return None
+def _notebook_bytes(notebook: Mapping[str, Any]) -> bytes:
+    """A notebook as Jupyter writes it, or where its outputs are large without the spaces, which would double them."""
+    dense = json.dumps(notebook, ensure_ascii=False)
+    text = dense if len(dense) > _DENSE else json.dumps(notebook, indent=1, ensure_ascii=False)
+    return text.encode("utf-8", "replace") + b"\n"
 
 
 def _report(record: Mapping[str, Any], notebook: Mapping[str, Any]) -> str:

@@ -4,27 +4,36 @@ It observes the kernel's cells, answers what the kernel asks over the step chann
 """
 
 import base64
-import gzip
 import hashlib
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ops_lib.archive.staging import Staging
+from ops_lib.model.carry import Carry
 from ops_lib.model.errors import BadInput, Refused
+from ops_lib.model.journal import Event
 from ops_lib.model.ledger import canonical
 from ops_lib.model.record import findings_of
-from ops_lib.model.redaction import Redactor
+from ops_lib.model.redaction import PASSWORD, Redactor
 from ops_lib.model.run import CellStatus, Outcome
+from ops_lib.model.shapes import passwords_in
 from ops_lib.model.times import format_instant
+from ops_lib.notebooks.floodgate import CUT
 from ops_lib.notebooks.kernel import Kernel
+from ops_lib.notebooks.outputs import cut_sentence
+from ops_lib.operations.allowance import CELL_OUTPUT_LIMIT, LONGEST_TOLD, Allowance, Meter
 from ops_lib.operations.desk import Desk, Listener
+from ops_lib.operations.hiding import hide_content, hide_event, hide_file
 
-OUTPUT_LIMIT = 32 << 20
-CELL_OUTPUT_LIMIT = 8 << 20
-ATTACHMENT_LIMIT = 32 << 20
 KILL_AFTER_SECONDS = 5.0
+LONGEST_NAME = 200
+LONGEST_SECRET = 64 << 10
+SHORTEST_LEARNED = 6
+MOST_SECRETS = 1000
+MOST_ATTACHMENTS = 1000
 _ATTACHMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -40,40 +49,82 @@ class Supervisor:
         self._desk = desk
         self._listener = listener
         self._turn = threading.RLock()
-        self._allowance = OUTPUT_LIMIT
-        self._cut: _Cut | None = None
+        self._allowance = Allowance()
+        self._carry = Carry(redactor)
+        self._meter: Meter | None = None
+        self._cell: str | None = None
+        self._counted: Counter[str] = Counter()
         self._killer: threading.Timer | None = None
-        self._steps: dict[str, float] = {}
+        self._steps: dict[str, tuple[str, float]] = {}
+        self._secrets = self._attached = 0
 
     def journal(self, kind: str, *, durable: bool = False, **details: Any) -> None:
         """Write down what happened, without secrets, and tell whoever listens."""
         with self._turn:
-            event = {"kind": kind, "at": format_instant(self._desk.clock()), **self.redactor.json(details)}
-            self.staging.append(event, durable=durable)
-        self._listener(event)
+            self._write({"kind": kind, **hide_event(self.redactor, details)}, durable=durable)
+
+    def _write(self, event: Mapping[str, Any], *, durable: bool = False) -> None:
+        """Store an event that is clean, with the number of secrets that were hidden since the one before."""
+        with self._turn:
+            kind, *rest = event.items()
+            stored: Event = dict([kind, ("at", format_instant(self._desk.clock())), *rest])
+            if found := self.redactor.hidden - self._counted:
+                stored = {**stored, "hidden": dict(found)}
+            self._counted = Counter(self.redactor.hidden)
+            self.staging.append(stored, durable=durable)
+        self._listener(stored)
 
     # What the engine reports.
 
     def cell_began(self, cell: str) -> None:
-        self._cut = _Cut(min(CELL_OUTPUT_LIMIT, self._allowance))
-        self.journal("cell-began", cell=cell)
+        with self._turn:
+            self._settle()
+            self._cell, self._meter = cell, Meter(self._allowance, CELL_OUTPUT_LIMIT)
+            self.journal("cell-began", cell=cell)
 
-    def output(self, cell: str, kind: str, content: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """What is kept of an output: cleaned of secrets; nothing beyond what one cell and one run may store."""
-        cleaned: Mapping[str, Any] = self.redactor.json(content)
-        encoded = canonical(cleaned)
-        cut = self._cut or _Cut(0)
-        if not cut.allows(encoded):
-            return None
-        self._allowance -= len(encoded)
-        self.journal("output", cell=cell, type=kind, content=cleaned)
-        return cleaned
+    def output(self, cell: str, kind: str, content: Mapping[str, Any]) -> None:
+        """Keep an output, cleaned of secrets and within what one cell and one run may store.
+
+        The end of a stream waits while it may be the beginning of a secret. Whatever is shown beside a stream lets it
+        go, but a change of an earlier output does not: it does not part what was printed from what will be.
+        """
+        with self._turn:
+            if kind == CUT:
+                self._cut(content)
+            elif kind == "stream":
+                for name, text in self._carry.push(str(content["name"]), str(content["text"])):
+                    self._keep(cell, kind, {"name": name, "text": text})
+            else:
+                if kind != "update_display_data":
+                    self._let_go()
+                self._keep(cell, kind, hide_content(self.redactor, content))
 
     def cell_ended(self, cell: str, status: CellStatus, seconds: float) -> None:
-        if self._cut and self._cut.dropped:
-            text = self._cut.sentence()
-            self.journal("output", cell=cell, type="stream", content={"name": "stderr", "text": text})
-        self.journal("cell-ended", durable=True, cell=cell, status=status.value, seconds=round(seconds, 4))
+        with self._turn:
+            self._settle()
+            self.journal("cell-ended", durable=True, cell=cell, status=status.value, seconds=round(seconds, 4))
+
+    def _cut(self, said: Mapping[str, Any]) -> None:
+        if self._meter:
+            self._meter.said({"bytes": int(said["bytes"]), "sha256": str(said["sha256"])[:64]})
+
+    def _keep(self, cell: str, kind: str, content: Mapping[str, Any]) -> None:
+        meter = self._meter or Meter(self._allowance)
+        kept = meter.take(kind, content)
+        if kept is not None:
+            self._write({"kind": "output", "cell": cell, "type": kind, "content": kept})
+
+    def _let_go(self) -> None:
+        for name, text in self._carry.flush():
+            self._keep(self._cell or "", "stream", {"name": name, "text": text})
+
+    def _settle(self) -> None:
+        """Store what still waits of a cell that is over, and say what of it was cut."""
+        self._let_go()
+        if self._meter and (cut := self._meter.cut):
+            text = cut_sentence(cut)
+            self._write({"kind": "output", "cell": self._cell, "type": "stream", "content": _stderr(text)})
+        self._cell = self._meter = None
 
     # What the kernel asks.
 
@@ -83,8 +134,8 @@ class Supervisor:
             "introduce": lambda: dict(self.introduction),
             "scratch": self._scratch,
             "secret": self._secret,
-            "statement": lambda sql, seconds: self.journal("statement", sql=sql, seconds=round(seconds, 4)),
-            "note": lambda text: self.journal("note", text=text),
+            "statement": self._statement,
+            "note": lambda text: self._tell("note", text=text),
             "attach": self._attach,
             "findings": self._findings,
             "step-begin": self._step_begin,
@@ -94,6 +145,21 @@ class Supervisor:
             raise BadInput(f"the supervisor does not know the question {question!r}")
         return answers[question](**details)
 
+    def _statement(self, sql: str, seconds: float) -> None:
+        """A statement was sent; a password in it is known from now on, also where the server repeats it."""
+        for start, end in passwords_in(sql):
+            if end - start >= SHORTEST_LEARNED:
+                self._secret(sql[start:end].replace("''", "'"), PASSWORD)
+        self._tell("statement", sql=sql, seconds=round(seconds, 4))
+
+    def _tell(self, kind: str, **details: Any) -> None:
+        """Journal what a cell tells, as long as a run has not told too much; `text` or `sql` is the telling part."""
+        with self._turn:
+            name = "sql" if "sql" in details else "text"
+            kept = self._allowance.tell(self.redactor.json(str(details[name])))
+            if kept is not None:
+                self._write({"kind": kind, **details, name: kept})
+
     def _scratch(self) -> dict[str, Any] | None:
         login = self._desk.experiments()
         if login and login.password:
@@ -101,27 +167,39 @@ class Supervisor:
         return login.to_json() if login else None
 
     def _secret(self, value: str, kind: str = "secret") -> None:
+        if not isinstance(value, str) or len(value) > LONGEST_SECRET:
+            raise BadInput("a secret is a text of at most 64 KiB", hint="make known what of it is secret")
         with self._turn:
+            self._secrets += 1
+            if self._secrets > MOST_SECRETS:
+                raise BadInput(f"more than {MOST_SECRETS} secrets were made known in this run")
             self.redactor.register(value, kind)
 
     def _attach(self, name: str, content: str) -> str:
         if not _ATTACHMENT.fullmatch(name):
             raise BadInput(f"{name!r} is no name for an attachment", hint="use letters, digits, dot, dash, underscore")
         raw = base64.b64decode(content)
-        if len(raw) > ATTACHMENT_LIMIT:
-            raise BadInput(f"attachment {name} has {len(raw)} bytes", hint=f"{ATTACHMENT_LIMIT} at the most are kept")
-        kept = self._cleaned(name, raw)
-        self.staging.attach(name, kept)
-        self.journal("attachment", name=name, bytes=len(kept), sha256=hashlib.sha256(kept).hexdigest())
-        return name
+        with self._turn:
+            kept = hide_file(self.redactor, raw)
+            self._charge_attachment(name, len(kept))
+            stored = self._harmless_name(name)
+            self.staging.attach(stored, kept)
+            event = {"kind": "attachment", "name": stored, "bytes": len(kept)}
+            self._write({**event, "sha256": hashlib.sha256(kept).hexdigest()})
+        return stored
 
-    def _cleaned(self, name: str, raw: bytes) -> bytes:
-        if name.endswith(".gz"):
-            return gzip.compress(self._cleaned(name[:-3], gzip.decompress(raw)), compresslevel=6, mtime=0)
-        try:
-            return self.redactor.text(raw.decode()).encode()
-        except UnicodeDecodeError:
-            return raw
+    def _charge_attachment(self, name: str, size: int) -> None:
+        self._attached += 1
+        if size > self._allowance.attachments or self._attached > MOST_ATTACHMENTS:
+            left = f"{self._allowance.attachments} bytes of what one run may attach are left"
+            raise BadInput(f"attachment {name} has {size} bytes", hint=left)
+        self._allowance.attachments -= size
+
+    def _harmless_name(self, name: str) -> str:
+        """The name of a file, unless it is or holds a secret."""
+        if self.redactor.text(name) == name:
+            return name
+        return f"hidden-{self._attached}{'.gz' if name.endswith('.gz') else ''}"
 
     def _findings(self) -> list[dict[str, Any]]:
         with self._turn:
@@ -131,14 +209,30 @@ class Supervisor:
         """Journal the beginning of a step durably; only then may the kernel act."""
         if self.stopped_as:
             raise Refused(f"step {name!r} was not begun: the run is being stopped")
-        if any(event["kind"] == "step-began" and event["name"] == name for event in self.staging.events):
-            raise BadInput(f"step {name!r} was begun before in this run", hint="give each step a name of its own")
-        self._steps[name] = self._desk.clock().timestamp()
-        self.journal("step-began", durable=True, name=name)
+        if len(name) > LONGEST_NAME:
+            raise BadInput(f"the name of a step has {len(name)} letters", hint=f"{LONGEST_NAME} at the most are taken")
+        with self._turn:
+            stored = self.redactor.json(name)
+            if any(event["kind"] == "step-began" and event["name"] == stored for event in self.staging.events):
+                raise BadInput(f"step {name!r} was begun before in this run", hint="give each step a name of its own")
+            self._steps[name] = (stored, self._desk.clock().timestamp())
+            self._write({"kind": "step-began", "name": stored}, durable=True)
 
     def _step_end(self, name: str, status: str, evidence: Any) -> None:
-        seconds = round(self._desk.clock().timestamp() - self._steps.pop(name), 4)
-        self.journal("step-ended", durable=True, name=name, status=status, seconds=seconds, evidence=evidence)
+        with self._turn:
+            stored, began = self._steps.pop(name)
+            kept = self._evidence(self.redactor.json(evidence))
+            seconds = round(self._desk.clock().timestamp() - began, 4)
+            event = {"kind": "step-ended", "name": stored, "status": status, "seconds": seconds, "evidence": kept}
+            self._write(event, durable=True)
+
+    def _evidence(self, evidence: Any) -> Any:
+        """What proves a step, or where it is too long its beginning and end."""
+        text = canonical(evidence).decode()
+        kept = self._allowance.tell(text)
+        if kept is None:
+            return {"cut": f"{len(text)} characters of evidence were not kept"}
+        return evidence if len(text) <= LONGEST_TOLD else {"cut": kept}
 
     # How a run is ended from outside.
 
@@ -158,29 +252,14 @@ class Supervisor:
         self._killer.start()
 
     def close(self) -> None:
+        """The kernel is gone: nothing more arrives."""
         if self._killer:
             self._killer.cancel()
+        with self._turn:
+            self._settle()
+            if self._allowance.untold:
+                self.journal("note", text=f"{self._allowance.untold} more statements and remarks were not kept.")
 
 
-class _Cut:
-    """Counts what one cell may still store, and what was dropped, with a digest of all of it."""
-
-    def __init__(self, allowance: int) -> None:
-        self._allowance = allowance
-        self._digest = hashlib.sha256()
-        self._bytes = 0
-        self.dropped = 0
-
-    def allows(self, encoded: bytes) -> bool:
-        self._digest.update(encoded)
-        self._bytes += len(encoded)
-        if self._bytes <= self._allowance and not self.dropped:
-            return True
-        self.dropped += len(encoded)
-        return False
-
-    def sentence(self) -> str:
-        return (
-            f"\n[cut here: {self.dropped} of {self._bytes} bytes of this cell's output were not kept; "
-            f"sha256 of all messages {self._digest.hexdigest()}]\n"
-        )
+def _stderr(text: str) -> dict[str, str]:
+    return {"name": "stderr", "text": text}

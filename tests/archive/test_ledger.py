@@ -4,15 +4,21 @@ import multiprocessing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ops_lib.archive.keys import Keys
 from ops_lib.archive.ledger import Ledger
 from ops_lib.model.ledger import EntryKind, first_break
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def keys_of(root: Path) -> Keys:
+    """The keys for an archive in a temporary folder."""
+    return Keys(root.with_name(f"{root.name}-keys"))
+
+
 def append(root: Path, number: int) -> None:
     """Add an intent."""
-    Ledger(root).append(EntryKind.INTENT, at=AT, who="ana", body={"n": number}, run_id=f"R{number}")
+    Ledger(root, keys_of(root)).append(EntryKind.INTENT, at=AT, who="ana", body={"n": number}, run_id=f"R{number}")
 
 
 def append_many(root: Path, first: int) -> None:
@@ -43,7 +49,9 @@ def test_what_a_killed_writer_left_is_cut_off_and_said(tmp_path: Path) -> None:
 
 def test_an_entry_longer_than_the_tail_that_is_read_first(tmp_path: Path) -> None:
     """A long body is found whole by the next writer."""
-    Ledger(tmp_path).append(EntryKind.INTENT, at=AT, who="ana", body={"n": "x" * (3 << 20)}, run_id="R")
+    Ledger(tmp_path, keys_of(tmp_path)).append(
+        EntryKind.INTENT, at=AT, who="ana", body={"n": "x" * (3 << 20)}, run_id="R"
+    )
     append(tmp_path, 1)
     assert first_break(Ledger(tmp_path).lines()) is None
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops_lib.model.carry import Carry
 from ops_lib.model.redaction import Redactor
 
 SECRET = "s3cr3t/Pä$$word"
@@ -68,3 +69,32 @@ def test_a_plain_secret_never_survives(secret: str, before: str, after: str) -> 
     redactor = Redactor()
     redactor.register(secret)
     assert secret not in redactor.text(before + secret + after).replace("[hidden:secret]", "\x00")
+
+
+@st.composite
+def interleavings(draw: st.DrawFn) -> list[tuple[str, str]]:
+    """Texts of two streams that are made of secrets and of parts of them, in pieces of any size and order."""
+    parts = st.sampled_from(["hunter2", "2-two", "aabaab", ".+.+x", "hun", "aab", ".", "\n", "x", "hunter", "ab"])
+    streams = {name: "".join(draw(st.lists(parts, max_size=12))) for name in ("stdout", "stderr")}
+    pieces = []
+    while any(streams.values()):
+        name = draw(st.sampled_from([name for name, text in streams.items() if text]))
+        size = draw(st.integers(1, 4))
+        pieces.append((name, streams[name][:size]))
+        streams[name] = streams[name][size:]
+    return pieces
+
+
+@given(interleavings())
+def test_no_way_to_cut_streams_up_lets_a_secret_through(pieces: list[tuple[str, str]]) -> None:
+    """However two streams interleave: no secret in the joined text of either, nothing else lost, order kept."""
+    known = Redactor()
+    for secret in ("hunter2", "2-two", "aabaab", ".+.+x"):
+        known.register(secret)
+    carry = Carry(known)
+    released = [piece for name, text in pieces for piece in carry.push(name, text)] + carry.flush()
+    for stream in ("stdout", "stderr"):
+        whole = "".join(text for name, text in pieces if name == stream)
+        kept = "".join(text for name, text in released if name == stream)
+        assert kept == known.text(whole)
+    assert carry.flush() == []

@@ -38,6 +38,7 @@ def desk(tmp_path: Path) -> Desk:
         experiments=lambda: None,
         scratch=lambda run_id: Path(tempfile.gettempdir()) / f"runbook-{run_id[-12:].lower()}",
         environment=dict(os.environ),
+        configuration=tmp_path / "configuration",
         cwd=tmp_path,
     )
 
