@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install demo test check unit runbooks test-crash lock clean
+.PHONY: help install demo test check unit runbooks test-crash bench-records lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -45,8 +45,12 @@ runbooks: install ## every read-only runbook, cell by cell, on a small demonstra
 	$(BIN)/runbook demo >/dev/null
 	$(PYTEST) -o addopts= --nbval-lax runbooks
 
-test-crash: install ## kernel, supervisor and database killed at 30 random moments each
+test-crash: install ## every injected fault, power cut, changed bit and planted bug; 30 random kills of each process
+	RUNBOOK_CRASH=whole $(PYTEST) tests/crash
 	RUNBOOK_KILLS=30 $(PYTEST) tests/acceptance/test_kills.py
+
+bench-records: install ## how fast records are found, at 100,000 and 1,000,000, into docs/performance.md
+	$(BIN)/python benchmarks/records.py --write docs/performance.md
 
 lock: ## requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
