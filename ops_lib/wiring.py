@@ -138,11 +138,12 @@ def _head_copies(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Where heads are copied to, from `heads: {copy_to: [DIR, git:REMOTE]}`."""
     heads = settings.get("heads") or {}
     places = heads.get("copy_to", []) if isinstance(heads, Mapping) else None
-    if not isinstance(places, list) or not all(isinstance(place, str) and place for place in places):
+    listed = isinstance(places, list) and all(isinstance(place, str) and place for place in places)
+    if not listed or settings.keys() - {"heads"} or heads.keys() - {"copy_to"}:
         raise BadInput(
-            f"{SETTINGS_FILE}: heads is not understood", hint="write heads: {copy_to: [/mnt/other/heads, 'git:REMOTE']}"
+            f"{SETTINGS_FILE} is not understood", hint="write heads: {copy_to: [/mnt/other/heads, 'git:REMOTE']}"
         )
-    return tuple(places)
+    return tuple(places or ())
 
 
 def reach(target: Target, hazard: Hazard) -> Login:

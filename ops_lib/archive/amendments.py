@@ -11,7 +11,7 @@ when everything is in its place.
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +20,12 @@ from typing import Any
 from ops_lib.archive import files
 from ops_lib.archive.keys import Keys
 from ops_lib.archive.ledger import Ledger
+from ops_lib.archive.motion import AMENDING
 from ops_lib.archive.records import PROOF, Records, describe
-from ops_lib.archive.verification import AMENDING
 from ops_lib.model.errors import BadInput
 from ops_lib.model.ledger import Entry, EntryKind, canonical, sha256
 from ops_lib.model.proof import Proof
-from ops_lib.model.tombstone import Action, pruning, redaction
+from ops_lib.model.tombstone import Action, pruned, pruning, redaction
 
 TOMBSTONE, FILES, RECORD = "tombstone.json", "files", "record"
 
@@ -38,9 +38,15 @@ class Amendments:
         self._records = Records(root, keys)
         self._ledger = Ledger(root, keys)
 
-    def replace(self, run_id: str, contents: Mapping[str, bytes], *, reason: str, at: datetime, who: str) -> None:
-        """Put other contents in place of some files of a record, and let the ledger say so."""
+    def replace(
+        self, run_id: str, make: Callable[[], Mapping[str, bytes]], *, reason: str, at: datetime, who: str
+    ) -> Sequence[str]:
+        """Put other contents in place of some files of a record, and let the ledger say so; the paths of those files.
+
+        They are made while nobody else amends the record: else what was taken out by one would be put back by another.
+        """
         with self._alone():
+            contents = make()
             folder, stage = self._records.folder_of(run_id), self.root / run_id
             for path, content in contents.items():
                 files.make_folder((stage / FILES / path).parent)
@@ -50,14 +56,18 @@ class Amendments:
                 for path, content in contents.items()
             ]
             self._carry_out(run_id, redaction(reason, changes), at=at, who=who)
+            return tuple(contents)
 
-    def remove(self, run_id: str, *, reason: str, at: datetime, who: str) -> None:
-        """Remove a record; its entries stay."""
+    def remove(self, run_id: str, *, reason: str, at: datetime, who: str) -> bool:
+        """Remove a record, unless somebody else has; its entries stay."""
         with self._alone():
             result = self._ledger.of_run(run_id, EntryKind.RESULT)
             if result is None:
                 raise BadInput(f"run {run_id} has no result in the ledger")
+            if pruned(self._tombstones(run_id)):
+                return False
             self._carry_out(run_id, pruning(reason, result), at=at, who=who)
+            return True
 
     def finish_abandoned(self) -> list[str]:
         """Finish or undo what a killed command had begun; the ids of the runs that were finished."""

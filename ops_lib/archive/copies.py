@@ -55,7 +55,7 @@ def _check(root: Path, head: Head, path: Path) -> None:
     if not extends(old.root, old.size, new.root, new.size, tree.consistency(old.size, new.size)):
         raise DoesNotVerify(
             f"the copy {path} is of {old.size} entries that this archive does not have",
-            hint=f"runbook verify --since {path}",
+            hint="the archive was put back or cut: hold it against the copy with runbook verify --since HEAD",
         )
 
 
@@ -83,6 +83,7 @@ def _git(folder: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise OpsError(f"git {arguments[0]}: {error}") from None
     if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise OpsError(f"git {arguments[0]}: {said[-1] if said else f'exit code {done.returncode}'}")
+        said = [line for line in done.stderr.strip().splitlines() if line]
+        why = next((line for line in said if line.startswith("fatal:")), said[-1] if said else "")
+        raise OpsError(f"git {arguments[0]}: {why or f'exit code {done.returncode}'}")
     return done.stdout.strip()

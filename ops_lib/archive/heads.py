@@ -4,8 +4,8 @@
     key.vkey        the public keys of all who have signed heads of this ledger, a line each
     ledger.tree     a cache: where the last head ended, and what it takes to go on from there
 
-The cache is believed only where it gives the root that was signed. So an entry that was edited behind our back is not
-blessed by the next signature: the root goes on from what the entry was.
+Only what a head covers counts. The cache is believed only where it gives the root that was signed. So neither an entry
+that was edited behind our back nor one that was put behind the head is blessed by the next signature.
 """
 
 import json
@@ -23,6 +23,10 @@ from ops_lib.model.ledger import canonical
 from ops_lib.model.merkle import Frontier, Tree, extends, leaf_hash
 
 HEAD, PUBLIC, CACHE = "head", "key.vkey", "ledger.tree"
+MOST_UNACKNOWLEDGED = 2
+"""A kill between entry and head leaves one line, and the note of a torn one before it."""
+
+_ACCEPT = "if it is to stay as it is: runbook verify --accept-loss REASON, which the ledger keeps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,20 +71,37 @@ class Heads:
         return keys
 
     def resume(self, ledger: int, end: int, keys: Keys, *, despite_loss: bool = False) -> Growth:
-        """The ledger behind a descriptor up to `end`, once it is found to hold all that was signed before.
+        """The ledger behind a descriptor as far as heads cover it, once it is found to hold all that was signed before.
 
-        `despite_loss` leaves out what is remembered of a ledger that was longer.
+        What stands behind that, up to `end`, was never acknowledged, and is nothing to go on from. `despite_loss` takes
+        the lines as they stand, whatever was signed before.
         """
-        origin = _origin(ledger, end)
-        signed = self._trusted(keys)
-        remembered = keys.last_signed(self.root, origin) if origin and not despite_loss else None
-        frontier = self._quickly(ledger, end, signed) if signed and remembered in (None, signed) else None
-        if frontier is None:
-            tree = Tree(map(leaf_hash, _lines(ledger, 0, end)))
-            for head in filter(None, (signed, remembered)):
-                self._check(head, origin, tree)
-            frontier = tree.frontier(tree.size)
-        return Growth(origin=origin, frontier=frontier, end=end)
+        if despite_loss:
+            lines = [*_lines(ledger, 0, end)]
+            return _grown(lines, len(lines))
+        signed, remembered = self.trusted(keys), keys.last_signed(self.root)
+        growth = self._quickly(ledger, end, signed) if signed and remembered in (None, signed) else None
+        growth = growth or self._slowly(ledger, end, [head for head in (signed, remembered) if head])
+        if sum(1 for _ in _lines(ledger, growth.end, end)) > MOST_UNACKNOWLEDGED:
+            raise DoesNotVerify(
+                f"{self.root} has more entries than a head covers, and more than a kill can leave", hint=_ACCEPT
+            )
+        return growth
+
+    def trusted(self, keys: Keys | None) -> Head | None:
+        """The newest head, signed by a key of the archive or by the user's own; DoesNotVerify where it is not."""
+        try:
+            head = self.read()
+            if head is None or signer_of(head, [*self.public(), *_own(keys, head)]):
+                return head
+        except (ValueError, BadInput) as error:
+            raise DoesNotVerify(f"{self.root / HEAD} cannot be trusted: {error}", hint=_ACCEPT) from None
+        raise DoesNotVerify(f"{self.root / HEAD} is not signed by a key of this ledger", hint=_ACCEPT)
+
+    def covered(self, keys: Keys | None) -> int:
+        """How many entries were signed for, as far as the archive and the user's memory tell."""
+        known = (self.trusted(keys), keys.last_signed(self.root) if keys else None)
+        return max((head.checkpoint.size for head in known if head), default=0)
 
     def sign(self, growth: Growth, keys: Keys) -> Head:
         """Sign and keep the head of a ledger whose every entry is durable by now."""
@@ -96,31 +117,27 @@ class Heads:
         keys.remember(self.root, head)
         return head
 
-    def _trusted(self, keys: Keys) -> Head | None:
-        hint = "see `runbook verify`; once it is explained, remove the file: the next entry signs a new one"
-        try:
-            head = self.read()
-            if head is None or signer_of(head, [*self.public(), *_own(keys, head)]):
-                return head
-        except (ValueError, BadInput) as error:
-            raise DoesNotVerify(f"{self.root / HEAD} cannot be trusted: {error}", hint=hint) from None
-        raise DoesNotVerify(f"{self.root / HEAD} is not signed by a key of this ledger", hint=hint)
-
-    def _quickly(self, ledger: int, end: int, signed: Head) -> Frontier | None:
-        """The frontier from the cache and the lines behind it, or nothing where the cache does not fit."""
+    def _quickly(self, ledger: int, end: int, signed: Head) -> Growth | None:
+        """What the cache says, or nothing where it does not fit the head."""
         try:
             cache: dict[str, Any] = json.loads((self.root / CACHE).read_bytes())
             frontier = Frontier(size=cache["size"], peaks=tuple(map(bytes.fromhex, cache["peaks"])))
             fits = frontier.size == signed.checkpoint.size and frontier.root() == signed.checkpoint.root
-            if not fits or not 0 < cache["end"] <= end or os.pread(ledger, 1, cache["end"] - 1) != b"\n":
-                return None
-            for line in _lines(ledger, cache["end"], end):
-                if json.loads(line)["seq"] != frontier.size:
-                    return None
-                frontier = frontier.add(leaf_hash(line))
+            if fits and 0 < cache["end"] <= end and os.pread(ledger, 1, cache["end"] - 1) == b"\n":
+                return Growth(origin=signed.checkpoint.origin, frontier=frontier, end=cache["end"])
         except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return frontier
+            pass
+        return None
+
+    def _slowly(self, ledger: int, end: int, heads: Sequence[Head]) -> Growth:
+        """What these heads cover, once all of them are found to be of this ledger."""
+        lines = [*_lines(ledger, 0, end)]
+        if not lines and heads and not (self.root / HEAD).exists():
+            return _grown([], 0)  # begun anew
+        tree = Tree(map(leaf_hash, lines))
+        for head in heads:
+            self._check(head, origin_of(lines[0]) if lines else None, tree)
+        return _grown(lines, max((head.checkpoint.size for head in heads), default=0))
 
     def _check(self, head: Head, origin: str | None, tree: Tree) -> None:
         """Refuse to sign where the ledger is not the one, or not all of the one, that this head was signed for."""
@@ -128,12 +145,12 @@ class Heads:
         if old.size > tree.size:
             raise DoesNotVerify(
                 f"{self.root} had {old.size} entries when it was signed last and has {tree.size} now",
-                hint="put the newer archive back; if it is lost for good: runbook verify --accept-loss REASON",
+                hint=f"put the newer archive back; {_ACCEPT}",
             )
         proof = tree.consistency(old.size, tree.size)
         if old.origin != origin or not extends(old.root, old.size, tree.root(tree.size), tree.size, proof):
             raise DoesNotVerify(
-                f"{self.root} is not the ledger whose head was signed last", hint="runbook verify says what was changed"
+                f"{self.root} is not the ledger whose head was signed last", hint=f"see `runbook verify`; {_ACCEPT}"
             )
 
     def _publish(self, key: VerifierKey | None) -> None:
@@ -147,14 +164,19 @@ def _key_lines(keys: Iterable[VerifierKey]) -> bytes:
     return "".join(f"{key.text()}\n" for key in keys).encode()
 
 
-def _own(keys: Keys, head: Head) -> Iterable[VerifierKey]:
-    own = keys.own(head.checkpoint.origin)
+def _own(keys: Keys | None, head: Head) -> Iterable[VerifierKey]:
+    own = keys.own(head.checkpoint.origin) if keys else None
     return [own] if own else []
 
 
-def _origin(ledger: int, end: int) -> str | None:
-    first = next(_lines(ledger, 0, min(end, 1 << 16)), None) if end else None
-    return origin_of(first if first is not None else next(_lines(ledger, 0, end))) if end else None
+def _grown(lines: Sequence[bytes], size: int) -> Growth:
+    """A ledger of the first `size` of these lines."""
+    covered = lines[:size]
+    return Growth(
+        origin=origin_of(covered[0]) if covered else None,
+        frontier=Tree(map(leaf_hash, covered)).frontier(size),
+        end=sum(len(line) + 1 for line in covered),
+    )
 
 
 def _lines(ledger: int, start: int, end: int) -> Iterator[bytes]:

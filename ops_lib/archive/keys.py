@@ -5,6 +5,7 @@ public half, a line of `key.vkey`, is kept in the archive as well, where it prov
 rewrite archive and key file both: who wants to rely on it takes a copy elsewhere.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -43,16 +44,16 @@ class Keys:
         """The public key under the name of a ledger; nothing where no key was made yet."""
         return self._key_of(origin) if (self.folder / PRIVATE).exists() else None
 
-    def last_signed(self, archive: Path, origin: str) -> Head | None:
-        """The head of this ledger at this place that was signed last, as far as is remembered here."""
+    def last_signed(self, archive: Path) -> Head | None:
+        """The head that was signed last for an archive at this place, as far as is remembered here."""
         try:
-            return Head.parse(self._memory(archive, origin).read_text(encoding="utf-8"))
+            return Head.parse(self._memory(archive).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
 
     def remember(self, archive: Path, head: Head) -> None:
         """Keep in mind what was signed. An older memory is true as well, so that failing to do it fails nothing."""
-        path = self._memory(archive, head.checkpoint.origin)
+        path = self._memory(archive)
         with suppress(ArchiveUnwritable):
             files.make_folder(path.parent, mode=0o700)
             files.write_whole(path, head.text().encode(), mode=0o600, durable=False)
@@ -91,8 +92,8 @@ class Keys:
         except ArchiveUnwritable as error:
             raise ArchiveUnwritable(error.message, hint=_HINT) from error
 
-    def _memory(self, archive: Path, origin: str) -> Path:
-        return self.folder / "heads" / sha256(f"{origin} {archive.resolve()}".encode())[:32]
+    def _memory(self, archive: Path) -> Path:
+        return self.folder / "heads" / sha256(os.fsencode(archive.resolve()))[:32]
 
 
 def signer_of(head: Head, keys: Iterable[VerifierKey]) -> VerifierKey | None:

@@ -11,9 +11,10 @@ from typing import Any
 from ops_lib.archive import files
 from ops_lib.archive.heads import Growth, Heads
 from ops_lib.archive.keys import Keys
-from ops_lib.model.checkpoint import Head, origin_of
+from ops_lib.model.checkpoint import Head
+from ops_lib.model.entries import misshapen, understood
 from ops_lib.model.errors import DoesNotVerify
-from ops_lib.model.ledger import Entry, EntryKind, parse_line
+from ops_lib.model.ledger import Entry, EntryKind, parse_line, sha256
 from ops_lib.model.merkle import Tree, leaf_hash
 from ops_lib.model.times import format_instant
 
@@ -50,22 +51,31 @@ class Ledger:
     ) -> Proven:
         """Add an entry; once this returns, it and the signed head that covers it survive a power cut.
 
-        What a killed writer left unfinished at the end was never acknowledged: it is cut off, and an entry says so.
+        What stands behind the last head, whole or torn, was never acknowledged: it is cut off, and an entry says so.
         DoesNotVerify, and nothing is added, where the ledger is not what was signed before.
         """
         keys = self._signing_keys()
         stamp = {"at": format_instant(at), "who": who}
         with self._locked() as descriptor:
-            torn = len(_after_newline(descriptor, os.fstat(descriptor).st_size))
             growth = self.heads.resume(descriptor, _whole(descriptor), keys, despite_loss=despite_loss)
-            if torn:
-                os.ftruncate(descriptor, growth.end)
-                note = self._write(descriptor, growth, kind=EntryKind.TORN, run_id=None, body={"bytes": torn}, **stamp)
+            for noted, said in self._notes(descriptor, growth, keys):
+                note = self._write(descriptor, growth, kind=noted, run_id=None, body=said, **stamp)
                 growth = growth.add(note.line())
             entry = self._write(descriptor, growth, kind=kind, run_id=run_id, body=body, **stamp)
             inclusion = tuple(growth.frontier.inclusion_of_next())
             head = self.heads.sign(growth.add(entry.line()), keys)
             return Proven(entry=entry, inclusion=inclusion, head=head)
+
+    def _notes(self, descriptor: int, growth: Growth, keys: Keys) -> Iterator[tuple[EntryKind, Mapping[str, Any]]]:
+        """What an entry has to say before anything else is added: what was cut off, or that the ledger is a new one."""
+        end = os.fstat(descriptor).st_size
+        if end > growth.end:
+            cut = os.pread(descriptor, end - growth.end, growth.end)
+            os.ftruncate(descriptor, growth.end)
+            yield EntryKind.TORN, {"bytes": len(cut), "sha256": sha256(cut)}
+        lost = keys.last_signed(self.heads.root)
+        if lost and growth.end == 0:
+            yield EntryKind.RESTORED, {"reason": "there was no archive any more", "lost": lost.text()}
 
     def prove(self, entries: Sequence[Entry]) -> tuple[Head, list[tuple[bytes, ...]]]:
         """A head that covers entries which stand in the ledger, and the inclusion proof of each."""
@@ -76,10 +86,15 @@ class Ledger:
         tree = Tree(map(leaf_hash, self.lines()[:size]))
         return head, [tuple(tree.inclusion(entry.seq, size)) for entry in entries]
 
-    def last_signed(self) -> Head | None:
-        """The head that was signed last here, as far as the keys remember."""
-        first = next(iter(self.lines()), None)
-        return self._signing_keys().last_signed(self.heads.root, origin_of(first)) if first is not None else None
+    def why_nothing_can_be_added(self) -> DoesNotVerify | None:
+        """What speaks against signing this ledger once more, or nothing."""
+        keys = self._signing_keys()
+        try:
+            with self._locked() as descriptor:
+                self.heads.resume(descriptor, _whole(descriptor), keys)
+        except DoesNotVerify as error:
+            return error
+        return None
 
     def remove_unfinished(self) -> None:
         """Remove what killed writers of heads left beside the ledger; they hold its lock, and so does this."""
@@ -97,11 +112,16 @@ class Ledger:
             return []
         return content.split(b"\n")[:-1]
 
+    def signed_lines(self) -> list[bytes]:
+        """The lines that a head covers. Read without a lock: what is covered never changes, and heads only grow."""
+        covered = self.heads.covered(self._keys)
+        return self.lines()[:covered]
+
     def entries(self) -> Iterator[Entry]:
         """The entries in order; one that cannot be read ends them with an error that names it."""
-        for number, line in enumerate(self.lines()):
+        for number, line in enumerate(self.signed_lines()):
             try:
-                yield parse_line(line)
+                yield understood(line)
             except ValueError as error:
                 raise DoesNotVerify(f"{self.path} entry {number}: {error}", hint="see `runbook verify`") from None
 
@@ -112,8 +132,8 @@ class Ledger:
     def all_of_run(self, run_id: str) -> list[Entry]:
         """The entries of a run, in order."""
         wanted = f'"run_id":"{run_id}"'.encode()
-        entries = (parse_line(line) for line in self.lines() if wanted in line)
-        return [entry for entry in entries if entry.run_id == run_id]
+        entries = (parse_line(line) for line in self.signed_lines() if wanted in line)
+        return [entry for entry in entries if entry.run_id == run_id and misshapen(entry) is None]
 
     def _write(
         self, descriptor: int, growth: Growth, *, at: str, kind: EntryKind, run_id: str | None, who: str,

@@ -13,6 +13,7 @@ from ops_lib.archive.staging import Staging
 from ops_lib.model.errors import BadInput
 from ops_lib.model.ledger import EntryKind, sha256
 from ops_lib.model.proof import Proof
+from ops_lib.model.tombstone import pruned
 from ops_lib.model.ulid import instant, is_ulid
 
 RECORD, PROOF = "record.json", "proof.json"
@@ -74,6 +75,12 @@ class Records:
                 for day in _descending(month):
                     yield from (folder for folder in _descending(day) if is_ulid(folder.name))
 
+    def strangers(self) -> Iterator[Path]:
+        """What lies among the folders of records and is none."""
+        for depth in ("*", "*/*", "*/*/*"):
+            yield from (path for path in sorted(self.root.glob(depth)) if not path.is_dir())
+        yield from (path for path in sorted(self.root.glob("*/*/*/*")) if not is_ulid(path.name))
+
     def find(self, text: str) -> Path:
         """The folder of the run that a text names: an id, the unique end of one, or `last`."""
         wanted = text.upper()
@@ -91,9 +98,17 @@ class Records:
             raise BadInput(f"{text!r} is not a run", hint="give a run id from `runbook records`, or its last letters")
         found = [folder for folder in self.newest_first() if folder.name.endswith(wanted)]
         if len(found) != 1:
+            self._tell_of_pruned(wanted)
             which = "several runs end" if found else "no run ends"
             raise BadInput(f"{which} in {text!r}", hint="see `runbook records`")
         return found[0]
+
+    def _tell_of_pruned(self, end: str) -> None:
+        """BadInput that says when, by whom and why, where a run that ends so was removed."""
+        for entry in self._ledger.entries():
+            if str(entry.run_id).endswith(end) and entry.kind == EntryKind.TOMBSTONE and pruned([entry]):
+                what = f"run {entry.run_id} was pruned at {entry.at} by {entry.who}: {entry.body.get('reason')}"
+                raise BadInput(what, hint="its entries stay in the ledger; see `runbook audit`")
 
     def read(self, folder: Path) -> dict[str, Any]:
         """The record.json of a folder."""

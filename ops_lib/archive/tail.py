@@ -9,6 +9,7 @@ from typing import Any
 
 from ops_lib.model.ledger import EntryKind, sha256
 from ops_lib.model.tombstone import Action
+from ops_lib.model.ulid import is_ulid
 
 Form = Mapping[str, str] | None
 CHUNK = 1 << 18
@@ -72,7 +73,8 @@ def concerned(lines: Iterable[bytes]) -> dict[str, Form]:
         if entry.get("kind") == EntryKind.TOMBSTONE:
             found[entry["run_id"]] = _form(entry["body"], found.get(entry["run_id"], {}))
         elif entry.get("kind") != EntryKind.INTENT:
-            found = {run_id.decode(): {} for run_id in _RUN_ID.findall(line)} | found
+            named = (run_id.decode() for run_id in _RUN_ID.findall(line))
+            found = {run_id: {} for run_id in named if is_ulid(run_id)} | found
     return found
 
 

@@ -5,7 +5,8 @@
 
 FOLDER is the record (default: the folder `record` beside this file). KEY is the public key, or a file of some, that
 you had before you were given the record (default: key.vkey beside this file, which only shows that the parts belong
-together). It prints OK, or a line for everything that is wrong, and exits with 0 or 6.
+together). It prints OK, or a line for everything that is wrong, and exits with 0 or 6,
+and with 2 where it was asked for something else or the key cannot be read.
 
 What is recomputed: the SHA-256 of every file against the entries in proof.json; the way from each entry to the root of
 the signed head (RFC 6962); the Ed25519 signature of that head (C2SP signed note). Written apart from the program that
@@ -14,6 +15,7 @@ made the record, so that the two can be held against one another.
 
 from __future__ import annotations
 
+import argparse
 import base64
 import hashlib
 import json
@@ -240,13 +242,19 @@ def key_text(given: str | None, here: Path) -> str:
 
 def main(arguments: list[str]) -> int:
     here = Path(__file__).resolve().parent
-    given, rest = None, list(arguments)
-    if "--key" in rest:
-        at = rest.index("--key")
-        given = rest[at + 1]
-        del rest[at : at + 2]
-    folder = Path(rest[0]) if rest else here / "record"
-    faults = faults_of(folder, keys_of(key_text(given, here)))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", metavar="FOLDER", type=Path, nargs="?", default=here / "record")
+    parser.add_argument("--key", metavar="KEY")
+    asked = parser.parse_args(arguments)
+    folder, given = asked.folder, asked.key
+    try:
+        keys = keys_of(key_text(given, here))
+    except (OSError, ValueError) as error:
+        if given:
+            parser.error(f"the key cannot be read: {error}")
+        sys.stdout.write(f"DOES NOT VERIFY: key.vkey cannot be read: {error}\n")
+        return 6
+    faults = faults_of(folder, keys)
     lines = [f"DOES NOT VERIFY: {fault}" for fault in faults]
     if not faults:
         entries = [item["entry"] for item in json.loads((folder / "proof.json").read_bytes())["entries"]]

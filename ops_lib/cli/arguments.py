@@ -189,7 +189,9 @@ def _audit(commands: "Commands") -> None:
     command = _with_archive(_command(commands, "audit", "every run of a period for an auditor, with evidence"))
     command.add_argument("--from", dest="since", required=True, metavar="D", help="the first day, such as 2026-01-01")
     command.add_argument("--to", dest="until", required=True, metavar="D", help="the last day")
-    command.add_argument("--sample", type=int, default=0, metavar="N", help="how many records to export as evidence")
+    command.add_argument(
+        "--sample", type=_amount, default=0, metavar="N", help="how many records to export as evidence"
+    )
     command.add_argument("--to-folder", type=Path, metavar="DIR", help="(default: audit-D-D in this folder)")
     _with_json(command)
 
@@ -240,6 +242,12 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not name:
         raise ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
+
+
+def _amount(text: str) -> int:
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return int(text)
 
 
 def _count(text: str) -> int:

@@ -7,18 +7,16 @@ from ops_lib.cli import render
 from ops_lib.model.errors import BadInput
 from ops_lib.operations.desk import Desk
 
+_MAKE_ONE = ("run", "demo", "doctor")
+
 
 def recovered(given: Namespace) -> Desk:
     """The desk, once what killed commands left behind is sealed or finished."""
-    if (
-        given.archive
-        and not given.archive.is_dir()
-        and (given.archive.exists() or given.command not in ("run", "demo", "doctor"))
-    ):
-        raise BadInput(
-            f"there is no archive in {given.archive}", hint="name the folder that holds records/ and ledger.jsonl"
-        )
     desk = wiring.open_desk(archive=given.archive, runbooks=getattr(given, "runbooks", None))
+    makes_one, takes_none = given.command in _MAKE_ONE, given.command == "records" and not given.archive
+    if not desk.archive.is_dir() and (desk.archive.exists() or not (makes_one or takes_none)):
+        hint = "name the folder that holds records/ and ledger.jsonl with --archive"
+        raise BadInput(f"there is no archive in {desk.archive}", hint=hint)
     if any(path for begun in ("staging", "amending") for path in (desk.archive / begun).glob("[0-9A-Z]*")):
         from ops_lib.operations.recover import recover  # noqa: PLC0415
 

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from ops_lib.model.journal import Event
 from ops_lib.model.result import MIME_TYPE
+from ops_lib.model.verdict import plain
 
 _TICK_SECONDS = 0.2
 _COLOURS = {"critical": "\x1b[1;31m", "warning": "\x1b[33m", "info": "\x1b[2m"}
@@ -55,6 +56,7 @@ class Progress:
 
     def say(self, doing: str) -> None:
         """What is being done from now on."""
+        doing = plain(doing)
         with self._turn:
             if doing == self._doing:
                 return
@@ -65,7 +67,7 @@ class Progress:
         for finding in findings:
             if finding["severity"] != "info" and finding["key"] not in self._seen:
                 self._seen.add(finding["key"])
-                self._line(finding["severity"], finding["summary"])
+                self._line(finding["severity"], plain(finding["summary"]))
 
     def _line(self, severity: str, text: str) -> None:
         if self._terminal:

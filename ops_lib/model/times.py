@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from ops_lib.model.errors import BadInput
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = timedelta(days=36_500)
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 
 
@@ -18,7 +19,10 @@ def parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise BadInput(f"{text!r} is not a duration", hint="write it as 90s, 15m, 2h or 7d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    length = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if length > _LONGEST:
+        raise BadInput(f"{text!r} is too long", hint=f"at most {_LONGEST.days}d")
+    return length
 
 
 def format_duration(length: timedelta) -> str:
@@ -67,9 +71,9 @@ def parse_instant(text: str) -> datetime:
     """
     try:
         at = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise BadInput(f"{text!r} is not a time", hint="write it as 2026-01-31 or 2026-01-31T14:00:00Z") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def parse_since(text: str, now: datetime) -> datetime:

@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_LATEST = 253_402_300_799_999  # the end of the year 9999
 _SHAPE = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
@@ -23,12 +24,12 @@ def make(at: datetime, randomness: bytes) -> str:
 
 
 def is_ulid(text: str) -> bool:
-    """Whether a text is a ULID in its canonical form, and so safe as the name of a folder.
+    """Whether a text is a ULID in its canonical form, of a time that has a date, and so safe as the name of a folder.
 
     >>> is_ulid("01KDVDNA000000000000000000"), is_ulid("../../etc/passwd")
     (True, False)
     """
-    return _SHAPE.fullmatch(text) is not None
+    return _SHAPE.fullmatch(text) is not None and milliseconds(text) <= _LATEST
 
 
 def instant(ulid: str) -> datetime:

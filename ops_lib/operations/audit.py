@@ -75,11 +75,13 @@ class _Kept:
 def audit(desk: Desk, *, since: str, until: str, sample: int = 0, folder: Path | None = None) -> Audit:
     """Make the files of an audit of the runs that were asked for from one day or instant to another, both included."""
     begin, end = parse_instant(since), _end_of(until)
+    if end < begin:
+        raise BadInput(f"{until} is before {since}", hint="give the first day as --from and the last as --to")
     place = folder or Path(f"audit-{begin:%Y-%m-%d}-{end:%Y-%m-%d}")
     if place.exists() and any(place.iterdir()):
         raise BadInput(f"{place} is there already", hint="name another folder with --to-folder")
-    ledger = Ledger(desk.archive)
-    tree = Tree(map(leaf_hash, ledger.lines()))
+    ledger = Ledger(desk.archive, desk.keys)
+    tree = Tree(map(leaf_hash, ledger.signed_lines()))
     root = tree.root(tree.size)
     faults = verify_archive(desk.archive, Trust(own=desk.keys)).faults
     everything = population(ledger.entries())

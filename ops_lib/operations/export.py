@@ -43,13 +43,16 @@ def export(desk: Desk, run: str, to: Path | None = None) -> Path:
 
 def _zipped(desk: Desk, folder: Path) -> bytes:
     record, proof = Records(desk.archive).read(folder), read_proof(folder)
-    key = signer_of(proof.head, Ledger(desk.archive).heads.public())
+    own = desk.keys.own(proof.head.checkpoint.origin)
+    key = signer_of(proof.head, [*Ledger(desk.archive).heads.public(), *([own] if own else [])])
+    if key is None:
+        raise DoesNotVerify(f"the key that signed run {folder.name} is not in {PUBLIC}", hint="see `runbook verify`")
     said = _README.format(run_id=folder.name, runbook=record["runbook"]["id"], outcome=record["outcome"])
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as out:
         out.writestr(_member("README.txt", folder), said)
         out.writestr(_member("verifier.py", folder), Path(verifier.__file__).read_bytes())
-        out.writestr(_member(PUBLIC, folder), f"{key.text()}\n" if key else "")
+        out.writestr(_member(PUBLIC, folder), f"{key.text()}\n")
         for name in (*expected_files(proof.entries[0], proof.entries[1:]), PROOF):
             out.writestr(_member(f"record/{name}", folder), (folder / name).read_bytes())
     return target.getvalue()

@@ -14,7 +14,10 @@ from ops_lib.operations.desk import Desk
 from ops_lib.postgres.passfile import known_passwords
 
 SHORTEST_OF_ENVIRONMENT = 8
-_SECRET_NAME = re.compile(r"(?:PASSWORD|PASSWD|SECRET|TOKEN|KEY)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|CREDENTIALS?|_PWD|(?:^|_)(?:PASS|AUTH|PAT))(?:_?V?\d+)?$",
+    re.IGNORECASE,
+)
 _ADDRESS_NAME = re.compile(r"(?:URL|URI|DSN)$", re.IGNORECASE)
 _ADDRESS = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")
 

@@ -55,15 +55,20 @@ def _prunable(desk: Desk, older_than: timedelta, keep_last: int) -> list[Candida
 
 
 def prune(desk: Desk, *, older_than: timedelta, keep_last: int) -> list[Candidate]:
-    """Remove those that need not stay; a tombstone each says what was there. After a kill, the next command goes on."""
+    """Remove those that need not stay, and tell of these and of the others; a tombstone each says what was there.
+
+    After a kill, the next command goes on; what somebody else has removed meanwhile is not told of.
+    """
     candidates = prunable(desk, older_than=older_than, keep_last=keep_last)
     amendments = Amendments(desk.archive, desk.keys)
     reason = f"older than {format_duration(older_than)}, and {keep_last} newer ones are kept"
-    for candidate in reversed(candidates):
-        if candidate.stays is None:
-            amendments.remove(candidate.run_id, reason=reason, at=desk.clock(), who=desk.who)
+    gone = {
+        candidate.run_id for candidate in reversed(candidates)
+        if candidate.stays is None
+        and not amendments.remove(candidate.run_id, reason=reason, at=desk.clock(), who=desk.who)
+    }  # fmt: skip
     publish_head(desk)
-    return candidates
+    return [candidate for candidate in candidates if candidate.run_id not in gone]
 
 
 def _records(desk: Desk) -> Iterator[tuple[str, Mapping[str, Any]]]:

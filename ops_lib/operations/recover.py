@@ -20,7 +20,6 @@ from ops_lib.notebooks import keeper
 from ops_lib.operations.desk import Desk
 from ops_lib.operations.known import redactor_for
 from ops_lib.operations.owner import lives
-from ops_lib.operations.run import declare_intent
 from ops_lib.operations.seal import NOTEBOOK, seal
 from ops_lib.postgres.connection import end_sessions
 
@@ -36,16 +35,16 @@ class Recovery:
 def recover(desk: Desk) -> Recovery:
     """Seal every run whose supervisor is gone.
 
-    Each step can be killed and is done again by the next command. A run that wrote nothing durable never began. What
-    hinders one run hinders neither the others nor the command that came by: an archive on a full or read-only disk
-    can still be read.
+    Each step can be killed and is done again by the next command. A run whose intent no signed head covers never began:
+    its first cell waits for that, and what else claims to be a run is not ours to sign. What hinders one run hinders
+    neither the others nor the command that came by: an archive on a full or read-only disk can still be read.
     """
     sealed: list[str] = []
     failed: dict[str, str] = {}
     with _noted(failed, "what was being taken out"):
         Amendments(desk.archive, desk.keys).finish_abandoned()
     with _noted(failed, "staging"):
-        Ledger(desk.archive).remove_unfinished()
+        Ledger(desk.archive, desk.keys).remove_unfinished()
         forget_nameless(desk.archive)
         for staging in Staging.abandoned(desk.archive):
             with closing(staging), _noted(failed, staging.run_id):
@@ -73,9 +72,8 @@ def _recover(desk: Desk, staging: Staging) -> bool:
     """Whether there was something to seal."""
     keeper.kill_strays(RUN_VARIABLE, staging.run_id)
     shutil.rmtree(desk.scratch(staging.run_id), ignore_errors=True)
-    ledger = Ledger(desk.archive)
-    intended = ledger.of_run(staging.run_id, EntryKind.INTENT)
-    if not staging.events and intended is None:
+    ledger = Ledger(desk.archive, desk.keys)
+    if ledger.of_run(staging.run_id, EntryKind.INTENT) is None:
         staging.discard()
         return False
     if not staging.events:
@@ -85,8 +83,6 @@ def _recover(desk: Desk, staging: Staging) -> bool:
         remove_unfinished(staging.folder)
         Records(desk.archive, desk.keys).finish(staging)
         return True
-    if intended is None:
-        declare_intent(desk, staging)
     _keep_notebook(staging)
     seal(desk, staging, redactor_for(desk, login))
     return True

@@ -41,24 +41,30 @@ def redact(
 def _redact(
     desk: Desk, run: str, reason: str, paths: Sequence[str], secrets: Sequence[str]
 ) -> tuple[str, tuple[str, ...]]:
-    records = Records(desk.archive)
-    folder = records.find(run)
-    faults = verify_run(desk.archive, folder).faults
-    if faults:
-        raise DoesNotVerify(
-            f"run {folder.name} does not verify: {faults[0]}", hint="find out why before it is redacted"
-        )
+    folder = Records(desk.archive).find(run)
     redactor = _redactor(secrets)
-    contents = _purged(folder, paths, redactor, redactor.text(reason))
-    if not contents:
-        raise BadInput(f"run {folder.name} holds nothing of that", hint="name a file of it with --file PATH")
-    amendments = Amendments(desk.archive, desk.keys)
-    amendments.replace(folder.name, contents, reason=redactor.text(reason), at=desk.clock(), who=desk.who)
+    said = redactor.text(reason)
+
+    def make() -> Mapping[str, bytes]:
+        _require_whole(desk, folder)
+        contents = _purged(folder, paths, redactor, said)
+        if not contents:
+            raise BadInput(f"run {folder.name} holds nothing of that", hint="name a file of it with --file PATH")
+        return contents
+
+    changed = Amendments(desk.archive, desk.keys).replace(folder.name, make, reason=said, at=desk.clock(), who=desk.who)
     with suppress(IndexUnavailable):  # the index is a cache that held the text too, and purges it as it catches up
         consult(desk.archive, lambda _: None)
     publish_head(desk)
     _tell_of_ledger(desk, folder.name, redactor)
-    return folder.name, tuple(contents)
+    return folder.name, tuple(changed)
+
+
+def _require_whole(desk: Desk, folder: Path) -> None:
+    faults = verify_run(desk.archive, folder).faults
+    if faults:
+        hint = "find out why before it is redacted"
+        raise DoesNotVerify(f"run {folder.name} does not verify: {faults[0]}", hint=hint)
 
 
 def _redactor(secrets: Sequence[str]) -> Redactor:

@@ -62,10 +62,11 @@ def _head(text: str) -> Head:
 
 
 def accept_loss(desk: Desk, reason: str) -> None:
-    """Go on with an archive that is shorter than it was when it was signed last, and let the ledger say so for good."""
+    """Go on with an archive that is not what was signed last, and let the ledger say so for good."""
     ledger = Ledger(desk.archive, desk.keys)
-    lost = ledger.last_signed()
-    if lost is None:
-        raise BadInput(f"nothing is remembered of {desk.archive}", hint="nothing stands in its way either")
-    body = {"reason": reason, "lost": lost.text()}
+    fault = ledger.why_nothing_can_be_added()
+    if fault is None:
+        raise BadInput("nothing is lost: the ledger is what was signed last", hint="leave out --accept-loss")
+    lost = desk.keys.last_signed(desk.archive)
+    body = {"reason": reason, "instead_of": fault.message, "lost": lost.text() if lost else None}
     ledger.append(EntryKind.RESTORED, at=desk.clock(), who=desk.who, body=body, despite_loss=True)

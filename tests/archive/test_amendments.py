@@ -29,7 +29,8 @@ def test_a_replaced_file_verifies_as_redacted_and_any_other_change_does_not(
     seal_run(1)
     folder = seal_run(2)
     for text in (b"gone", b"gone again"):
-        Amendments(tmp_path, keys).replace(folder.name, {"attachments/evidence.txt": text}, **STAMP)
+        contents = {"attachments/evidence.txt": text}
+        Amendments(tmp_path, keys).replace(folder.name, contents.copy, **STAMP)
         seal_run(text.count(b" ") + 3)
         found = verify_archive(tmp_path)
         assert (found.faults, found.redacted) == ((), (folder.name,))
@@ -93,7 +94,7 @@ def _amend(root: Path, keys: Keys, folder: Path, action: str) -> None:
         amendments.remove(folder.name, **STAMP)
     else:
         contents = {"report.html": b"gone", "attachments/evidence.txt": b"gone"}
-        amendments.replace(folder.name, contents, **STAMP)
+        amendments.replace(folder.name, contents.copy, **STAMP)
 
 
 def _killing_at(patched: pytest.MonkeyPatch, number: int) -> list[int]:

@@ -18,7 +18,7 @@ from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.verification import Trust, verify_archive
 from ops_lib.archive.verifier import signed_slowly
 from ops_lib.model.errors import ArchiveUnwritable, BadInput, DoesNotVerify, OpsError
-from ops_lib.model.ledger import EntryKind
+from ops_lib.model.ledger import Entry, EntryKind
 
 Seal = Callable[[int], Path]
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -90,18 +90,66 @@ def test_no_head_is_signed_before_its_entry_is_durable(
     assert ((tmp_path / HEAD).read_bytes(), Ledger(tmp_path).lines()) == before
 
 
-def test_an_entry_whose_head_was_not_written_is_covered_by_the_next(
+def test_an_entry_whose_head_was_not_written_never_counts(
     tmp_path: Path, keys: Keys, seal_run: Seal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kill between entry and head is no fault, and is said."""
-    seal_run(1)
+    """A kill between entry and head is no fault, and is said; the next entry takes its place and says so too."""
+    folder = seal_run(1)
     with monkeypatch.context() as patched:
         patched.setattr(Heads, "sign", lambda *_: None)
-        Ledger(tmp_path, keys).append(EntryKind.TOMBSTONE, at=AT, who="ana", body={"action": "none"})
+        prune = {"action": "prune", "reason": "never acknowledged"}
+        Ledger(tmp_path, keys).append(EntryKind.TOMBSTONE, at=AT, who="ana", run_id=folder.name, body=prune)
     found = verify_archive(tmp_path)
-    assert (found.faults, found.notes[-1]) == ((), "1 entries are newer than the signed head")
+    assert (found.faults, found.pruned) == ((), ())
+    assert found.notes[0] == "1 entries stand behind the signed head: they were never acknowledged"
     seal_run(2)
     assert verify_archive(tmp_path).faults == ()
+    kinds = [entry.kind for entry in Ledger(tmp_path, keys).entries()]
+    assert kinds == ["intent", "result", "torn", "intent", "result"]
+
+
+def test_what_was_put_behind_the_head_is_never_signed_for(tmp_path: Path, keys: Keys, seal_run: Seal) -> None:
+    """More entries than a kill leaves, or one that breaks the chain: they are named, and nothing is added to them."""
+    seal_run(1)
+    ledger = tmp_path / "ledger.jsonl"
+    honest = ledger.read_bytes()
+    ledger.write_bytes(honest + honest.splitlines(keepends=True)[-1])
+    assert [fault.where for fault in verify_archive(tmp_path).faults] == ["ledger.jsonl entry 2"]
+    lines = honest.splitlines()
+    for number in range(3):
+        entry = Entry.after(lines[-1], seq=2 + number, at="", kind=EntryKind.TORN, run_id=None, who="eve", body={})
+        lines.append(entry.line())
+    ledger.write_bytes(b"\n".join(lines) + b"\n")
+    assert [fault.where for fault in verify_archive(tmp_path).faults] == ["ledger.jsonl entry 2"]
+    with pytest.raises(DoesNotVerify, match="more than a kill can leave"):
+        seal_run(2)
+    assert len(Ledger(tmp_path).lines()) == 5
+
+
+def test_an_archive_of_another_place_is_not_signed_for(tmp_path: Path, keys: Keys, seal_run: Seal) -> None:
+    """Somebody puts a whole archive of his own in the place of ours; the key remembers what was here."""
+    seal_run(1)
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    stranger = Keys(keys.folder.with_name("stranger"))
+    for _ in range(3):
+        Ledger(tmp_path, stranger).append(EntryKind.TORN, at=AT, who="eve", body={})
+    assert [fault.where for fault in verify_archive(tmp_path, Trust(own=keys)).faults] == [
+        "the head that was signed last here"
+    ]
+    with pytest.raises(DoesNotVerify, match="not the ledger whose head was signed last"):
+        seal_run(2)
+
+
+def test_an_archive_that_is_gone_is_missed_and_begun_anew(tmp_path: Path, keys: Keys, seal_run: Seal) -> None:
+    """Verification names it; the first entry of the next one says what was there before."""
+    seal_run(1)
+    shutil.rmtree(tmp_path)
+    assert "its end was cut off" in verify_archive(tmp_path, Trust(own=keys)).faults[0].what
+    seal_run(2)
+    assert verify_archive(tmp_path, Trust(own=keys)).faults == ()
+    first = next(Ledger(tmp_path, keys).entries())
+    assert (first.kind, first.body["reason"]) == ("restored", "there was no archive any more")
 
 
 @pytest.mark.parametrize("spoil", ["remove", "garbage", "lie", "older"])
@@ -174,9 +222,12 @@ def test_two_people_sign_one_archive_each_with_a_key_of_their_own(tmp_path: Path
     """Both public keys lie in it; who brings only one along is told of the other's."""
     seal_run(1)
     other = Keys(keys.folder.with_name("other"))
-    Ledger(tmp_path, other).append(EntryKind.TOMBSTONE, at=AT, who="ben", body={"action": "none"})
+    Ledger(tmp_path, other).append(EntryKind.TORN, at=AT, who="ben", body={})
     assert len(read_keys([str(tmp_path / PUBLIC)])) == 2
-    assert verify_archive(tmp_path, Trust(own=keys)).faults == ()
+    found = verify_archive(tmp_path, Trust(own=keys))
+    assert (found.faults, found.notes) == (
+        (), ("besides your key 1 more of key.vkey count: give --key to count only those that you name",)
+    )  # fmt: skip
     mine = keys.own(Ledger(tmp_path).heads.public()[0].name)
     assert mine is not None
     assert [fault.where for fault in verify_archive(tmp_path, Trust(given=[mine])).faults] == [HEAD]
@@ -190,7 +241,8 @@ def test_a_key_that_was_exchanged_in_the_archive_does_not_help_with_a_key_that_w
     (kept,) = read_keys([str(tmp_path / PUBLIC)])
     for name in (HEAD, PUBLIC, CACHE):
         (tmp_path / name).unlink()
-    Ledger(tmp_path, Keys(keys.folder.with_name("eve"))).append(EntryKind.TORN, at=AT, who="eve", body={})
+    eve = Ledger(tmp_path, Keys(keys.folder.with_name("eve")))
+    eve.append(EntryKind.TORN, at=AT, who="eve", body={}, despite_loss=True)
     faults = [str(fault) for fault in verify_archive(tmp_path, Trust(given=[kept])).faults]
     assert faults == ["head is not signed by a key that counts"]
 

@@ -144,10 +144,9 @@ def prune(root: Path, folder: Path, *, keep: bool = False) -> None:
 
 
 def tombstone(root: Path, folder: Path, body: dict[str, Any]) -> None:
-    """An entry of the ledger, as far as the index reads it."""
-    entry = {"seq": 99, "kind": EntryKind.TOMBSTONE, "run_id": folder.name, "body": body}
-    with (root / "ledger.jsonl").open("ab") as ledger:
-        ledger.write(json.dumps(entry).encode() + b"\n")
+    """An entry of the ledger, by somebody with a key of his own, as far as the index reads it."""
+    keys = Keys(root.with_name(f"{root.name}-keys"))
+    Ledger(root, keys).append(EntryKind.TOMBSTONE, at=AT, who="ben", run_id=folder.name, body=body)
 
 
 def test_a_pruned_record_is_not_found_from_its_tombstone_on(tmp_path: Path, add: Add) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ops_lib.archive.keys import Keys
 from ops_lib.archive.ledger import Ledger
+from ops_lib.model import ulid
 from ops_lib.model.ledger import EntryKind, first_break
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -18,7 +19,8 @@ def keys_of(root: Path) -> Keys:
 
 def append(root: Path, number: int) -> None:
     """Add an intent."""
-    Ledger(root, keys_of(root)).append(EntryKind.INTENT, at=AT, who="ana", body={"n": number}, run_id=f"R{number}")
+    run_id = ulid.make(AT, number.to_bytes(10))
+    Ledger(root, keys_of(root)).append(EntryKind.INTENT, at=AT, who="ana", body={"n": number}, run_id=run_id)
 
 
 def append_many(root: Path, first: int) -> None:
@@ -50,7 +52,7 @@ def test_what_a_killed_writer_left_is_cut_off_and_said(tmp_path: Path) -> None:
 def test_an_entry_longer_than_the_tail_that_is_read_first(tmp_path: Path) -> None:
     """A long body is found whole by the next writer."""
     Ledger(tmp_path, keys_of(tmp_path)).append(
-        EntryKind.INTENT, at=AT, who="ana", body={"n": "x" * (3 << 20)}, run_id="R"
+        EntryKind.INTENT, at=AT, who="ana", body={"n": "x" * (3 << 20)}, run_id=ulid.make(AT, bytes(10))
     )
     append(tmp_path, 1)
     assert first_break(Ledger(tmp_path).lines()) is None

@@ -117,6 +117,26 @@ def test_a_ledger_that_was_rewritten_whole_is_not_what_was_signed(
     assert any(fault.startswith((HEAD, "ledger.jsonl", "records/")) for fault in found), found
 
 
+@pytest.mark.parametrize(
+    ("kind", "run_id", "body"),
+    [
+        (EntryKind.TOMBSTONE, "01KDVH35M0040G2081040G2081", {}),
+        (EntryKind.RESULT, "7ZZZZZZZZZZZZZZZZZZZZZZZZZ", {"files": []}),
+        (EntryKind.RESULT, "01KDVH35M0040G2081040G2081", {"files": 5}),
+        (EntryKind.INTENT, "../../etc", {}),
+        (EntryKind.INTENT, "01KDVH35M0040G2081040G2081", {"runbook": 5}),
+    ],
+)
+def test_an_entry_that_is_not_as_its_kind_should_be_is_named(
+    tmp_path: Path, keys: Keys, seal_run: Seal, kind: EntryKind, run_id: str, body: dict[str, object]
+) -> None:
+    """Also where it was signed for: it is a fault by its number, and the rest is verified all the same."""
+    seal_run(3)
+    Ledger(tmp_path, keys).append(kind, at=AT, who="eve", run_id=run_id, body=body)
+    assert [fault.split(" ")[:3] for fault in faults(tmp_path)] == [["ledger.jsonl", "entry", "2"]]
+    assert verify_run(tmp_path, seal_run(4)).faults == ()
+
+
 def test_the_place_of_an_edit_is_named_as_closely_as_proofs_tell(tmp_path: Path, seal_run: Seal) -> None:
     """Between the last head that fits and the first that does not."""
     for number in range(6):
@@ -132,7 +152,7 @@ def test_swapped_records_proofs_and_an_old_head_are_named(tmp_path: Path, seal_r
     second = seal_run(2)
     new = (tmp_path / HEAD).read_bytes()
     (tmp_path / HEAD).write_bytes(old)
-    assert any(fault.startswith(f"{HEAD} is older than") for fault in faults(tmp_path))
+    assert f"{second.relative_to(tmp_path)} is a record that the ledger does not know" in faults(tmp_path)
     (tmp_path / HEAD).unlink()
     assert f"{HEAD} is missing" in faults(tmp_path)
     (tmp_path / HEAD).write_bytes(new)

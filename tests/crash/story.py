@@ -169,8 +169,8 @@ def _declare(at: Desk, promises: Promises, run: str) -> Supervisor:
     staging.write(NOTEBOOK, json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}).encode())
     known = {"run_id": run, "owner": this_process(), "software": {"python": "3"}}
     supervisor.journal("opened", durable=True, **known, **opened())
-    promise_event(supervisor, promises)
     declare_intent(at, staging)
+    promise_event(supervisor, promises)  # before its intent is signed for, a run has not begun
     return supervisor
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.records import Records
 from ops_lib.archive.staging import JOURNAL, Staging, forget_nameless
 from ops_lib.archive.verification import verify_archive
 from ops_lib.model.errors import ArchiveUnwritable
-from ops_lib.model.ledger import EntryKind
+from ops_lib.model.ledger import Entry, EntryKind
 from ops_lib.operations import owner
 from ops_lib.operations.recover import recover
+from ops_lib.operations.run import declare_intent
 from tests.crash import story, tamper
 
 
@@ -39,6 +39,7 @@ def abandon(archive: Path, number: int, by: object = None) -> Path:
     staging = Staging.create(archive, story.run_id(number))
     opened = {"kind": "opened", "at": "2026-01-01T00:00:00.000Z", "run_id": staging.run_id, "owner": by}
     staging.append({**opened, "software": {}, **story.opened()}, durable=True)
+    declare_intent(story.desk(archive), staging)
     staging.close()
     return staging.folder
 
@@ -46,10 +47,8 @@ def abandon(archive: Path, number: int, by: object = None) -> Path:
 def test_what_hinders_one_run_does_not_hinder_another(archive: Path) -> None:
     """A run whose journal was damaged stays and is named; the other is sealed."""
     lost, other = abandon(archive, 1), abandon(archive, 2)
-    desk = story.desk(archive)
-    Ledger(archive, desk.keys).append(EntryKind.INTENT, at=desk.clock(), who="ana", run_id=lost.name, body={})
     (lost / JOURNAL).write_bytes(b"")
-    recovery = recover(desk)
+    recovery = recover(story.desk(archive))
     assert recovery.sealed == (other.name,)
     assert "lost its journal" in recovery.failed[lost.name]
     assert lost.is_dir()
@@ -60,6 +59,23 @@ def test_a_run_that_wrote_nothing_durable_never_began(archive: Path) -> None:
     """Neither a folder without a journal nor one without a name is left."""
     (archive / "staging" / story.run_id(1)).mkdir()
     (archive / "staging" / f".{story.run_id(2)}").mkdir()
+    recovery = recover(story.desk(archive))
+    assert (recovery.sealed, recovery.failed) == ((), {})
+    assert list((archive / "staging").iterdir()) == []
+
+
+def test_what_claims_to_be_a_run_is_not_sealed(archive: Path) -> None:
+    """Somebody without the key plants a journal, and an entry behind the head that speaks of it: nothing is signed."""
+    planted = abandon(archive, 1)
+    kept = planted.with_name("kept")
+    planted.rename(kept)
+    name = story.run_id(2)
+    kept.rename(planted.with_name(name))
+    ledger = archive / "ledger.jsonl"
+    lines = ledger.read_bytes().splitlines()
+    body = {"outcome": "succeeded", "files": [], "record": ""}
+    entry = Entry.after(lines[-1], seq=len(lines), at="", kind=EntryKind.RESULT, run_id=name, who="eve", body=body)
+    ledger.write_bytes(ledger.read_bytes() + entry.line() + b"\n")
     recovery = recover(story.desk(archive))
     assert (recovery.sealed, recovery.failed) == ((), {})
     assert list((archive / "staging").iterdir()) == []
@@ -103,6 +119,7 @@ def test_a_journal_that_failed_once_takes_nothing_more(archive: Path, monkeypatc
     staging = Staging.create(archive, story.run_id(2))
     opened = {"kind": "opened", "at": "2026-01-01T00:00:00.000Z", "run_id": staging.run_id, "software": {}}
     staging.append({**opened, **story.opened()}, durable=True)
+    declare_intent(story.desk(archive), staging)
     with monkeypatch.context() as patched:
         patched.setattr("ops_lib.archive.files.write_all", _half)
         with pytest.raises(ArchiveUnwritable, match="no space"):

@@ -6,13 +6,17 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
+from ops_lib.archive.amendments import Amendments
 from ops_lib.archive.heads import HEAD, PUBLIC
 from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.records import Records
@@ -29,7 +33,7 @@ from ops_lib.operations.export import export
 from ops_lib.operations.prune import prunable, prune
 from ops_lib.operations.publish import publish_head
 from ops_lib.operations.redact import redact
-from ops_lib.operations.verify import verify, verify_copy
+from ops_lib.operations.verify import accept_loss, verify, verify_copy
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = "correct-horse-battery"
@@ -104,6 +108,7 @@ def test_an_archive_is_held_against_a_kept_head(desk: Desk, seal_run: SealRun, t
 def test_an_export_is_checked_by_nothing_but_itself(desk: Desk, seal_run: SealRun, tmp_path: Path) -> None:
     """Unpacked anywhere, with a bare Python; what was changed in it is named."""
     folder = seal_run(1, text="hello")
+    public = (desk.archive / PUBLIC).read_bytes()
     path = export(desk, folder.name, tmp_path / "run.zip")
     with zipfile.ZipFile(path) as packed:
         assert packed.read("README.txt").count(b"\n") == 5
@@ -116,8 +121,16 @@ def test_an_export_is_checked_by_nothing_but_itself(desk: Desk, seal_run: SealRu
     (tmp_path / "out/record/report.html").write_text("bye")
     done = subprocess.run(bare, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (6, "DOES NOT VERIFY: report.html was changed\n")
+    asked = subprocess.run([*bare, "--key", "/nonexistent"], capture_output=True, text=True, check=False)
+    assert (asked.returncode, "the key cannot be read" in asked.stderr) == (2, True)
+    (tmp_path / "out/key.vkey").write_text("changed")
+    assert subprocess.run(bare, capture_output=True, check=False).returncode == 6
     with pytest.raises(BadInput, match="there already"):
         export(desk, folder.name, path)
+    (desk.archive / PUBLIC).unlink()
+    with pytest.raises(DoesNotVerify, match=r"key\.vkey is missing"):
+        export(desk, folder.name, tmp_path / "again.zip")
+    (desk.archive / PUBLIC).write_bytes(public)
     (folder / "report.html").write_text("bye")
     with pytest.raises(DoesNotVerify):
         export(desk, folder.name, tmp_path / "again.zip")
@@ -188,6 +201,64 @@ def test_old_records_are_pruned_but_the_last_and_the_needed(desk: Desk, seal_run
     Ledger(desk.archive).path.write_bytes(b"")
     with pytest.raises(DoesNotVerify):
         prune(later, older_than=timedelta(days=90), keep_last=2)
+
+
+def test_redactions_at_once_undo_nothing(desk: Desk, seal_run: SealRun) -> None:
+    """Each is made of what the one before left."""
+    folder = seal_run(1, text="first-secret second-secret")
+    secrets = ("first-secret", "second-secret")
+    with ThreadPoolExecutor(2) as executor:
+        done = [executor.submit(redact, desk, folder.name, reason="it leaked", secrets=[s]) for s in secrets]
+        assert [item.result()[0] for item in done] == [folder.name] * 2
+    content = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert [secret.encode() in content for secret in secrets] == [False, False]
+    assert verify(desk).faults == ()
+
+
+def test_a_pruned_run_is_still_told_of(desk: Desk, seal_run: SealRun) -> None:
+    """Who asks for it hears when, by whom and why it went; a second prune removes nothing."""
+    folder, _ = seal_run(1), seal_run(2)
+    amendments = Amendments(desk.archive, desk.keys)
+    at = START + timedelta(days=9)
+    assert amendments.remove(folder.name, reason="too old", at=at, who="ben")
+    assert not amendments.remove(folder.name, reason="too old", at=at, who="ben")
+    with pytest.raises(BadInput, match=r"was pruned at 2026-01-10\S* by ben: too old"):
+        verify(desk, folder.name)
+
+
+def test_verification_raises_no_alarm_while_others_work(desk: Desk, seal_run: SealRun) -> None:
+    """Runs are sealed and redacted by another thread, and each verification finds a whole archive."""
+    seal_run(0, text="the-secret-of-0")
+    stop = Event()
+
+    def work() -> int:
+        for number in count(1):
+            folder = seal_run(number, text=f"the-secret-of-{number}")
+            redact(desk, folder.name, reason="it leaked", secrets=[f"the-secret-of-{number}"])
+            if stop.is_set():
+                return number
+        raise AssertionError
+
+    with ThreadPoolExecutor(1) as executor:
+        worked = executor.submit(work)
+        found = []
+        while len(found) < 20 or verify(desk).entries < 20:
+            found.append(verify(desk).faults)
+        stop.set()
+        assert worked.result() > 1
+    assert found == [()] * len(found)
+
+
+def test_a_loss_is_accepted_only_where_there_is_one(desk: Desk, seal_run: SealRun) -> None:
+    """What the ledger says for good is true."""
+    seal_run(1)
+    with pytest.raises(BadInput, match="nothing is lost"):
+        accept_loss(desk, "a guess")
+    lines = Ledger(desk.archive).lines()
+    Ledger(desk.archive).path.write_bytes(lines[0] + b"\n")
+    accept_loss(desk, "the disk was lost")
+    (restored,) = (e for e in Ledger(desk.archive, desk.keys).entries() if e.kind == EntryKind.RESTORED)
+    assert "has 1 now" in restored.body["instead_of"]
 
 
 def test_an_audit_has_every_run_of_the_period(desk: Desk, seal_run: SealRun, tmp_path: Path) -> None:

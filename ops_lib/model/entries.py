@@ -1,0 +1,61 @@
+"""What an entry of each kind has to hold, so that those who read the ledger need not ask."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ops_lib.model.ledger import Entry, EntryKind, parse_line
+from ops_lib.model.tombstone import Action
+from ops_lib.model.ulid import is_ulid
+
+_OF_RUNS = (EntryKind.INTENT, EntryKind.RESULT, EntryKind.TOMBSTONE)
+
+
+def understood(line: bytes) -> Entry:
+    """The entry that a line holds; ValueError where it holds none, or not what one of its kind holds."""
+    entry = parse_line(line)
+    fault = misshapen(entry)
+    if fault:
+        raise ValueError(fault)
+    return entry
+
+
+def misshapen(entry: Entry) -> str | None:
+    """What an entry lacks, or nothing.
+
+    >>> stamp = {"seq": 0, "at": "", "who": "", "body_sha256": "", "prev_sha256": ""}
+    >>> misshapen(Entry(kind="tombstone", run_id="01KDVDNA000000000000000000", body={}, **stamp))
+    'does not say what was done'
+    >>> misshapen(Entry(kind="intent", run_id="../../etc", body={}, **stamp))
+    'does not name a run'
+    """
+    if entry.kind in _OF_RUNS and not (entry.run_id and is_ulid(entry.run_id)):
+        return "does not name a run"
+    if entry.kind == EntryKind.RESULT and not _files(entry.body.get("files"), _is_file):
+        return "does not describe the files of a record"
+    if entry.kind == EntryKind.TOMBSTONE:
+        return _misshapen_tombstone(entry.body)
+    texts = ("runbook", "cause", "target") if entry.kind == EntryKind.INTENT else ()
+    wrong = [name for name in texts if not isinstance(entry.body.get(name) or {}, Mapping)]
+    return f"does not describe its {wrong[0]}" if wrong else None
+
+
+def _misshapen_tombstone(body: Mapping[str, Any]) -> str | None:
+    if body.get("action") == Action.PRUNE:
+        return None
+    if body.get("action") == Action.REDACT:
+        return None if _files(body.get("files"), _is_change) else "does not describe what was taken out"
+    return "does not say what was done"
+
+
+def _files(items: Any, is_one: Any) -> bool:
+    return isinstance(items, list) and all(isinstance(item, Mapping) and is_one(item) for item in items)
+
+
+def _is_file(item: Mapping[str, Any]) -> bool:
+    return isinstance(item.get("path"), str) and isinstance(item.get("sha256"), str) and type(item.get("bytes")) is int
+
+
+def _is_change(item: Mapping[str, Any]) -> bool:
+    before, after = item.get("before"), item.get("after")
+    both = isinstance(before, Mapping) and isinstance(after, Mapping)
+    return both and isinstance(item.get("path"), str) and isinstance(after.get("sha256"), str)  # type: ignore[union-attr]
