@@ -13,8 +13,8 @@ _MAKE_ONE = ("run", "demo", "doctor")
 def recovered(given: Namespace) -> Desk:
     """The desk, once what killed commands left behind is sealed or finished."""
     desk = wiring.open_desk(archive=given.archive, runbooks=getattr(given, "runbooks", None))
-    makes_one, takes_none = given.command in _MAKE_ONE, given.command == "records" and not given.archive
-    if not desk.archive.is_dir() and (desk.archive.exists() or not (makes_one or takes_none)):
+    asked_for = given.archive or given.command == "verify"  # an archive that is gone is not one that is whole
+    if asked_for and not desk.archive.is_dir() and (desk.archive.exists() or given.command not in _MAKE_ONE):
         hint = "name the folder that holds records/ and ledger.jsonl with --archive"
         raise BadInput(f"there is no archive in {desk.archive}", hint=hint)
     if any(path for begun in ("staging", "amending") for path in (desk.archive / begun).glob("[0-9A-Z]*")):
