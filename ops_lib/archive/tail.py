@@ -1,12 +1,16 @@
 """Reading on in the ledger from where one stopped."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from ops_lib.archive.heads import HEAD
+from ops_lib.model.checkpoint import Head
 from ops_lib.model.ledger import EntryKind, sha256
 from ops_lib.model.tombstone import Action
 from ops_lib.model.ulid import is_ulid
@@ -44,18 +48,38 @@ class Position:
 
 
 def read_on(path: Path, position: Position, *, most: int = CHUNK) -> tuple[list[bytes], Position]:
-    """The whole lines that follow, about `most` bytes of them but at least one, and the position after them."""
+    """The whole lines that follow, about `most` bytes of them but at least one, and the position after them.
+
+    Lines that no head covers are left for later, since they may yet be cut off.
+    """
+    covered = _covered(path)
     try:
         with path.open("rb") as ledger:
             ledger.seek(position.end)
             lines = ledger.readlines(most)
     except FileNotFoundError:
         return [], position
-    whole = [line for line in lines if line.endswith(b"\n")]
+    whole = [*takewhile(lambda line: line.endswith(b"\n") and _seq(line) < covered, lines)]
     if not whole:
         return [], position
     end = position.end + sum(map(len, whole))
     return whole, Position(end=end, length=len(whole[-1]), digest=sha256(whole[-1]))
+
+
+def _covered(path: Path) -> float:
+    """How many entries the head beside a ledger covers; without a limit where there is none that can be read."""
+    try:
+        return Head.parse((path.parent / HEAD).read_bytes().decode()).checkpoint.size
+    except (OSError, ValueError):
+        return math.inf
+
+
+def _seq(line: bytes) -> int:
+    """The number of an entry, or one that every head covers: what is wrong with it is for `runbook verify` to say."""
+    try:
+        return int(json.loads(line)["seq"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return -1
 
 
 def concerned(lines: Iterable[bytes]) -> dict[str, Form]:

@@ -50,12 +50,8 @@ def verify_archive(root: Path, trust: Trust | None = None) -> Verification:
 def verify_run(root: Path, folder: Path, trust: Trust | None = None) -> Verification:
     """Recompute one record against its entries in the ledger, and the head over them."""
     relied_on = trust or Trust()
-    try:
-        found = _Archive(root, relied_on, only=folder.name).one(folder)
-        return settled(root, found, lambda runs: _Archive(root, relied_on, only=folder.name).of_runs(runs))
-    except ValueError as error:
-        fault = Fault(where="ledger.jsonl", what=f"has an entry of {folder.name} that is {error}")
-        return Verification(entries=0, records=1, faults=(fault,))
+    found = _Archive(root, relied_on, only=folder.name).one(folder)
+    return settled(root, found, lambda runs: _Archive(root, relied_on, only=folder.name).of_runs(runs))
 
 
 class _Archive:
@@ -82,7 +78,12 @@ class _Archive:
     def _read_entries(self, lines: Iterable[bytes]) -> None:
         """Sort the entries by what they are about; one that is not as its kind should be is a fault and no more."""
         self.entries = []
-        for entry in map(parse_line, lines):
+        for line in lines:
+            try:
+                entry = parse_line(line)
+            except ValueError as error:
+                self.faults.append(Fault(where="ledger.jsonl", what=f"has an entry that is {error}"))
+                continue
             if fault := misshapen(entry):
                 self.faults.append(Fault(where=f"ledger.jsonl entry {entry.seq}", what=fault))
             else:
