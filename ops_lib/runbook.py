@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FRAME_ROWS = 10_000
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 30.0
 
 __all__ = [
     "Literal", "attach", "check", "compare", "date", "datetime", "frame", "note", "require", "secret", "show",
@@ -151,44 +150,22 @@ def step(
     action: Callable[[], Any],
     *,
     evidence: Callable[[], Any] | None = None,
-    retry: int = 0,
-    idempotent: bool = False,
 ) -> Shown:
     """Do something that changes the target, between a journalled beginning and a journalled end.
 
-    What `action` answers, or `evidence` after it, is kept as the step's evidence and must be JSON. `retry` says how
-    often an action that raises is tried again, each time after a longer pause; only one that is `idempotent`, whose
-    second time changes nothing that the first time did, may be.
+    What `action` answers, or `evidence` after it, is kept as the step's evidence and must be JSON.
     """
-    if retry and not idempotent:
-        raise BadInput(
-            f"step {name!r} says retry={retry} and not that it is idempotent",
-            hint="write idempotent=True where doing it twice is the same as doing it once, or leave retry out",
-        )
     run = wiring.conversation()
     run.begin_step(name)
     began = time.monotonic()
     try:
-        answered = _tried(name, action, retry)
+        answered = action()
         proof = evidence() if evidence else answered
     except BaseException as error:
         run.end_step(name, StepStatus.FAILED, {"error": f"{type(error).__name__}: {error}"})
         raise
     run.end_step(name, StepStatus.DONE, proof)
     return Shown(Result(title=name, verdict=f"{name}: done in {format_seconds(time.monotonic() - began)}."))
-
-
-def _tried(name: str, action: Callable[[], Any], retry: int) -> Any:
-    """What an action answers, tried again as often as it may be. A refusal is an answer, and not tried again."""
-    for attempt in range(1, retry + 1):
-        try:
-            return action()
-        except Refused:
-            raise
-        except Exception as error:
-            wiring.conversation().step_again(name, attempt, f"{type(error).__name__}: {error}")
-            time.sleep(min(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1), _LONGEST_PAUSE_SECONDS))
-    return action()
 
 
 def verdict() -> Shown:

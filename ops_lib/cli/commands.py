@@ -2,9 +2,7 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,8 @@ from ops_lib.cli.desk import recovered
 from ops_lib.cli.progress import Progress
 from ops_lib.model.errors import BadInput
 from ops_lib.model.finding import Severity
-from ops_lib.model.journal import Event
 from ops_lib.model.run import Outcome, Request
 from ops_lib.model.search import Label
-from ops_lib.operations.desk import Desk, Listener
 
 _EXIT_CODES = {
     Outcome.SUCCEEDED: 0,
@@ -72,42 +68,14 @@ def run(given: Namespace) -> int:
         runbook=given.id,
         cause=wiring.person(desk),
         target=given.target,
-        parameters={**_of_file(given.parameters_file), **_parameters(given.parameters)},
-        ambient=wiring.ambient_parameters(),
+        parameters=_parameters(given.parameters),
         reason=given.reason,
         ticket=given.ticket,
     )
-    with _listening(given, desk) as listener:
-        sealed = run_runbook(desk, request, listener)
-    if given.json_lines:
-        render.json_line({"kind": "sealed", "folder": str(sealed.folder), "record": sealed.record})
-    else:
-        render.record(sealed.record, sealed.folder, as_json=given.json)
+    with Progress() as progress:
+        sealed = run_runbook(desk, request, progress)
+    render.record(sealed.record, sealed.folder, as_json=given.json)
     return _exit_code(sealed.record, given.fail_on)
-
-
-@contextmanager
-def _listening(given: Namespace, desk: Desk) -> Iterator[Listener]:
-    """Who is told what happens: a person by questions or by everything, and a program line by line."""
-    with _shown(given, desk) as shown:
-        if not given.json_lines:
-            yield shown
-            return
-
-        def both(event: Event) -> None:
-            render.json_line(event)
-            shown(event)
-
-        yield both
-
-
-def _shown(given: Namespace, desk: Desk) -> AbstractContextManager[Listener]:
-    if not given.follow:
-        return Progress()
-    from ops_lib.cli.follow import Follow  # noqa: PLC0415 - rich is heavy
-    from ops_lib.operations.pace import usual_pace  # noqa: PLC0415
-
-    return Follow(partial(usual_pace, desk))
 
 
 def _parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -115,10 +83,6 @@ def _parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     if twice:
         raise BadInput(f"parameter {min(twice)} is given twice", hint="give it once")
     return dict(pairs)
-
-
-def _of_file(path: Path | None) -> Mapping[str, Any]:
-    return wiring.read_parameters(path) if path else {}
 
 
 def _exit_code(record: Mapping[str, Any], fail_on: str | None) -> int:
@@ -239,16 +203,6 @@ def doctor(given: Namespace) -> int:
     return 0 if all(answer.well for answer in answers) else _FAULTY
 
 
-def daemon(given: Namespace) -> int:
-    from ops_lib.daemon import client, server  # noqa: PLC0415
-
-    if given.action == "stop":
-        render.daemons(server.stop(os.environ), stopped=True, as_json=given.json)
-    else:
-        render.daemons([pid for pid, _ in client.daemons(os.environ)], stopped=False, as_json=given.json)
-    return 0
-
-
 COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
     "list": list_runbooks,
     "show": show,
@@ -263,5 +217,4 @@ COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
     "demo": demo,
     "init": init,
     "doctor": doctor,
-    "daemon": daemon,
 }

@@ -51,10 +51,6 @@ class Progress:
                 self.say(self._headings.get(event["cell"]) or "reading the runbook")
             case "output" if MIME_TYPE in event["content"].get("data", {}):
                 self._found(event["content"]["data"][MIME_TYPE]["findings"])
-            case "queued":
-                self.say(f"waiting: the target is being changed by {event['behind']}")
-            case "stopping" if event["after"]:
-                self.say(f"stopping after step {event['after']!r}; Ctrl-C again stops at once")
             case "stopping":
                 self.say("stopping")
 

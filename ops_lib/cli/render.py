@@ -27,11 +27,6 @@ def document(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def json_line(value: Any) -> None:
-    """One JSON document on a line, at once."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
-
-
 def text(value: str) -> None:
     print(value)
 
@@ -291,14 +286,3 @@ def answers(found: Sequence[Any], *, as_json: bool) -> None:
         return
     for answer in found:
         print(f"{'ok' if answer.well else 'FAULT':>6}  {answer.what}: {answer.text}")
-
-
-def daemons(found: Sequence[int], *, stopped: bool, as_json: bool) -> None:
-    """The process ids of the daemons that run, or did."""
-    if as_json:
-        document({"stopped" if stopped else "running": list(found)})
-    elif found:
-        for pid in found:
-            print(f"{'stopped' if stopped else 'running'}: process {pid}")
-    else:
-        print("no daemon is running")

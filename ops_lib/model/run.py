@@ -52,15 +52,11 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One asked-for run of a runbook; parameters as they were given, not yet bound.
-
-    `ambient` are parameters that were given to no runbook in particular: one takes those that it has.
-    """
+    """One asked-for run of a runbook; parameters as they were given, not yet bound."""
 
     runbook: str
     cause: Cause
     target: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    ambient: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
     ticket: str | None = None

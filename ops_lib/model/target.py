@@ -29,7 +29,7 @@ class Target:
     """A database as `infrastructure/targets.yaml` describes it, or as a DSN on the command line names it.
 
     Exactly one of `embedded`, `service` and `dsn` says where it is; none of them holds a password. `password_from` is a
-    reference to one, such as `env:PROD_PASSWORD` or `file:/run/secrets/prod`. `direct` leads past a connection pooler.
+    reference to one, such as `env:PROD_PASSWORD` or `file:/run/secrets/prod`.
     """
 
     name: str
@@ -37,7 +37,6 @@ class Target:
     embedded: bool = False
     service: str | None = None
     dsn: str | None = None
-    direct: str | None = None
     password_from: str | None = None
     production: bool = False
     roles: Mapping[Hazard, str] = field(default_factory=dict)
@@ -66,7 +65,7 @@ def target_from(name: str, described: object) -> Target:
 
 
 _KEYS: Mapping[str, type] = {
-    "kind": str, "embedded": bool, "service": str, "dsn": str, "direct": str, "password_from": str, "production": bool,
+    "kind": str, "embedded": bool, "service": str, "dsn": str, "password_from": str, "production": bool,
     "roles": Mapping, "windows": list, "compose": str,
 }  # fmt: skip
 

@@ -1,13 +1,8 @@
-"""Kernels under a keeper, each in a scratch folder of its own for its sockets.
-
-A run drives a `Kernel` and does not know whether that is started for it (`StartedKernel`) or was waiting for it
-(`ops_lib.notebooks.claim`).
-"""
+"""Kernels under a keeper, each in a scratch folder of its own for its sockets."""
 
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -90,7 +85,6 @@ class StartedKernel:
         self.kill()
         os.close(self._theirs)
         if self._process is None:
-            shutil.rmtree(self._scratch, ignore_errors=True)  # nobody else will, where no keeper was started
             return True
         try:
             code = self._process.wait(timeout=_GRACE_SECONDS)

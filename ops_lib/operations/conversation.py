@@ -46,9 +46,6 @@ class Conversation(Protocol):
     def begin_step(self, name: str) -> None:
         """May this step act? Returns once its beginning is durable."""
 
-    def step_again(self, name: str, attempt: int, error: str) -> None:
-        """The step failed and is idempotent: may it be tried again?"""
-
     def end_step(self, name: str, status: str, evidence: Any) -> None:
         """The step ended."""
 
@@ -87,9 +84,6 @@ class Supervised:
 
     def begin_step(self, name: str) -> None:
         self._client.ask("step-begin", name=name)
-
-    def step_again(self, name: str, attempt: int, error: str) -> None:
-        self._client.ask("step-again", name=name, attempt=attempt, error=error)
 
     def end_step(self, name: str, status: str, evidence: Any) -> None:
         self._client.ask("step-end", name=name, status=status, evidence=evidence)
@@ -139,9 +133,6 @@ class Unsupervised:
             f"step {name!r} would change something, and this notebook has no supervisor that records it",
             hint="run it with: runbook run ID",
         )
-
-    def step_again(self, name: str, attempt: int, error: str) -> None:
-        raise AssertionError("a step that was refused is not tried again")
 
     def end_step(self, name: str, status: str, evidence: Any) -> None:
         raise AssertionError("a step that was refused has no end")

@@ -13,14 +13,14 @@ import json
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ops_lib.archive import locks
 from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.staging import Staging
 from ops_lib.model import ulid
@@ -29,7 +29,7 @@ from ops_lib.model.ledger import EntryKind
 from ops_lib.model.parameter import bind, shown
 from ops_lib.model.run import RUN_VARIABLE, CellStatus, Outcome, Request
 from ops_lib.model.runbook import Runbook
-from ops_lib.model.target import Identity, Login, Target
+from ops_lib.model.target import Hazard, Identity, Login, Target
 from ops_lib.notebooks import channel, keeper
 from ops_lib.notebooks.catalogue import read_catalogue
 from ops_lib.notebooks.execution import execute, planned_cells, prepare
@@ -42,8 +42,7 @@ from ops_lib.operations.owner import this_process
 from ops_lib.operations.provenance import commit_of, software
 from ops_lib.operations.seal import NOTEBOOK, seal
 from ops_lib.operations.supervisor import Supervisor
-from ops_lib.operations.turn import turn
-from ops_lib.postgres.connection import cancel_sessions, connect, end_sessions, identify
+from ops_lib.postgres.connection import connect, end_sessions, identify
 from ops_lib.postgres.session import application_name
 
 
@@ -90,8 +89,7 @@ def bind_request(desk: Desk, request: Request) -> Bound:
     notebook, content = read_notebook(Path(found.path))
     if sha256(content).hexdigest() != found.sha256:
         raise OpsError(f"{found.path} was changed while it was read", hint="run it again")
-    ambient = {p.name: request.ambient[p.name] for p in found.parameters if p.name in request.ambient}
-    values = bind(found.parameters, {**ambient, **request.parameters})
+    values = bind(found.parameters, request.parameters)
     target = desk.target(request.target)
     login, refusal = None, None
     if _needs_target(found):
@@ -142,11 +140,8 @@ def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     try:
         with _deadline(bound.runbook, supervisor):
             _check_needs(bound, supervisor)
-        with (
-            turn(desk, bound.runbook, bound.target, bound.login, supervisor),
-            _deadline(bound.runbook, supervisor),
-        ):
-            _execute(desk, bound, prepared, supervisor)
+            with _alone(desk, bound, supervisor):
+                _execute(desk, bound, prepared, supervisor)
         error = _failed_cell(supervisor.staging.events)
         if error:
             outcome = Outcome.REFUSED if error["type"] == Refused.__name__ else Outcome.FAILED
@@ -158,7 +153,7 @@ def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     except Exception as failure:  # whatever went wrong, the run is sealed and says so
         outcome, error = Outcome.FAILED, _error_json(failure)
     if supervisor.stopped_as:
-        outcome, error = supervisor.stopped_as, _stopped_error(bound.runbook, supervisor, error)
+        outcome, error = supervisor.stopped_as, _stopped_error(bound.runbook, supervisor.stopped_as, error)
     return {"outcome": outcome.value, "error": error}
 
 
@@ -177,6 +172,25 @@ def _check_needs(bound: Bound, supervisor: Supervisor) -> None:
         _check_need(need, identity)
 
 
+@contextmanager
+def _alone(desk: Desk, bound: Bound, supervisor: Supervisor) -> Iterator[None]:
+    """A run that may change its target is the only one that does."""
+    if bound.runbook.hazard is Hazard.READ_ONLY or not bound.login:
+        yield
+        return
+    opened = supervisor.staging.events[0]
+    target = next(event["target"] for event in supervisor.staging.events if event["kind"] == "target")
+    name = f"{target['database']} of {target['system_identifier'] or target['name']}"
+    holder = {
+        "run_id": supervisor.staging.run_id,
+        "runbook": bound.runbook.id,
+        "who": opened["cause"]["who"],
+        "since": opened["at"],
+    }
+    with locks.hold(desk.archive, name, holder):
+        yield
+
+
 def _check_need(need: str, identity: Identity | None) -> None:
     kind, _, name = need.partition(":")
     if kind == "extension" and (identity is None or name not in identity.extensions):
@@ -193,8 +207,6 @@ def _execute(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     scratch = desk.scratch(run_id)
     scratch.mkdir(mode=0o700)
     supervisor.introduction = _introduction(desk, bound, supervisor)
-    supervisor.cell_seconds = bound.runbook.cell_timeout.total_seconds() if bound.runbook.cell_timeout else None
-    supervisor.cancel = partial(_on_its_sessions, cancel_sessions, bound, run_id)
     server = channel.Server(scratch / "channel", supervisor.answer)
     environment = {channel.VARIABLE: str(scratch / "channel"), RUN_VARIABLE: run_id}
     supervisor.kernel = desk.kernel(scratch, {**desk.environment, **environment})
@@ -208,14 +220,9 @@ def _execute(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
         if not supervisor.kernel.end():
             keeper.kill_strays(RUN_VARIABLE, run_id)
         shutil.rmtree(scratch, ignore_errors=True)
-        _on_its_sessions(end_sessions, bound, run_id)
-
-
-def _on_its_sessions(act: Callable[[Login, str], int], bound: Bound, run_id: str) -> None:
-    """Cancel or end what a run still does on its target; one that does not answer has lost the sessions by itself."""
-    if bound.login:
-        with suppress(OpsError):
-            act(bound.login, application_name(bound.runbook.id, run_id))
+        if bound.login:
+            with suppress(OpsError):
+                end_sessions(bound.login, application_name(bound.runbook.id, run_id))
 
 
 def _introduction(desk: Desk, bound: Bound, supervisor: Supervisor) -> dict[str, Any]:
@@ -243,20 +250,13 @@ def _deadline(runbook: Runbook, supervisor: Supervisor) -> Iterator[None]:
 
 @contextmanager
 def _signals(supervisor: Supervisor) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a lost terminal end the run after its step; the same one a second time ends it now.
-
-    What they interrupt is in a thread of its own.
-    """
+    """Ctrl-C, SIGTERM and a lost terminal end the run in order; what they interrupt is in a thread of its own."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    heard: set[int] = set()
-
     def stop(number: int, frame: object) -> None:
-        given = {"outcome": Outcome.INTERRUPTED, "now": number in heard}
-        heard.add(number)
-        threading.Thread(target=supervisor.stop, kwargs=given, daemon=True).start()
+        threading.Thread(target=supervisor.stop, args=(Outcome.INTERRUPTED,), daemon=True).start()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, stop) for number in numbers}
@@ -280,16 +280,13 @@ def _failed_cell(events: list[dict[str, Any]]) -> dict[str, Any] | None:
     return {"type": content["ename"], "message": message, "hint": hint, "cell": cell}
 
 
-def _stopped_error(runbook: Runbook, supervisor: Supervisor, error: dict[str, Any] | None) -> dict[str, Any]:
-    outcome = supervisor.stopped_as or Outcome.INTERRUPTED
-    message, hint = "the run was asked to stop", "run it again when the reason is gone"
-    if outcome is Outcome.TIMED_OUT:
-        cell = supervisor.stopped_in and runbook.cell_timeout
-        whose, limit, name = ("a cell", cell, "cell_timeout") if cell else ("the run", runbook.timeout, "timeout")
-        message = f"{whose} reached its deadline of {shown(limit)}"
-        hint = f"see in which cell, and why; or raise {name}"
-    cell_id = supervisor.stopped_in or (error or {}).get("cell")
-    return {"type": outcome.value, "message": message, "hint": hint, "cell": cell_id}
+def _stopped_error(runbook: Runbook, outcome: Outcome, error: dict[str, Any] | None) -> dict[str, Any]:
+    limit = shown(runbook.timeout)
+    message, hint = {
+        Outcome.TIMED_OUT: (f"the run reached its deadline of {limit}", "see in which cell, and why; or raise timeout"),
+        Outcome.INTERRUPTED: ("the run was asked to stop", "run it again when the reason is gone"),
+    }[outcome]
+    return {"type": outcome.value, "message": message, "hint": hint, "cell": (error or {}).get("cell")}
 
 
 def _error_json(error: Exception) -> dict[str, Any]:

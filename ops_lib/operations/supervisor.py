@@ -46,11 +46,6 @@ class Supervisor:
         self.kernel: Kernel | None = None
         self.introduction: Mapping[str, Any] = {}
         self.stopped_as: Outcome | None = None
-        self.stopped_in: str | None = None
-        self.stopping = threading.Event()
-        self.cell_seconds: float | None = None
-        self.before_step: Callable[[], None] = lambda: None
-        self.cancel: Callable[[], None] = lambda: None
         self._desk = desk
         self._listener = listener
         self._turn = threading.RLock()
@@ -60,8 +55,6 @@ class Supervisor:
         self._cell: str | None = None
         self._counted: Counter[str] = Counter()
         self._killer: threading.Timer | None = None
-        self._limit: threading.Timer | None = None
-        self._interrupted = False
         self._steps: dict[str, tuple[str, float]] = {}
         self._secrets = self._attached = 0
 
@@ -88,8 +81,6 @@ class Supervisor:
             self._settle()
             self._cell, self._meter = cell, Meter(self._allowance, CELL_OUTPUT_LIMIT)
             self.journal("cell-began", cell=cell)
-            if self.cell_seconds:
-                self._limit = _timer(self.cell_seconds, self.stop, Outcome.TIMED_OUT, in_=cell)
 
     def output(self, cell: str, kind: str, content: Mapping[str, Any]) -> None:
         """Keep an output, cleaned of secrets and within what one cell and one run may store.
@@ -110,8 +101,6 @@ class Supervisor:
 
     def cell_ended(self, cell: str, status: CellStatus, seconds: float) -> None:
         with self._turn:
-            if self._limit:
-                self._limit.cancel()
             self._settle()
             self.journal("cell-ended", durable=True, cell=cell, status=status.value, seconds=round(seconds, 4))
 
@@ -150,7 +139,6 @@ class Supervisor:
             "attach": self._attach,
             "findings": self._findings,
             "step-begin": self._step_begin,
-            "step-again": self._step_again,
             "step-end": self._step_end,
         }
         if question not in answers:
@@ -221,7 +209,6 @@ class Supervisor:
         """Journal the beginning of a step durably; only then may the kernel act."""
         if self.stopped_as:
             raise Refused(f"step {name!r} was not begun: the run is being stopped")
-        self.before_step()
         if len(name) > LONGEST_NAME:
             raise BadInput(f"the name of a step has {len(name)} letters", hint=f"{LONGEST_NAME} at the most are taken")
         with self._turn:
@@ -238,18 +225,6 @@ class Supervisor:
             seconds = round(self._desk.clock().timestamp() - began, 4)
             event = {"kind": "step-ended", "name": stored, "status": status, "seconds": seconds, "evidence": kept}
             self._write(event, durable=True)
-            if self.stopped_as and not self._steps:
-                self._interrupt()
-
-    def _step_again(self, name: str, attempt: int, error: str) -> None:
-        """Journal that a step failed and is to be tried again; only then may the kernel do so."""
-        if self.stopped_as:
-            raise Refused(f"step {name!r} was not tried again: the run is being stopped")
-        self.before_step()
-        with self._turn:
-            stored = self._steps[name][0]
-            said = self.redactor.json(error[:LONGEST_TOLD])
-            self._write({"kind": "step-again", "name": stored, "attempt": attempt, "error": said}, durable=True)
 
     def _evidence(self, evidence: Any) -> Any:
         """What proves a step, or where it is too long its beginning and end."""
@@ -261,42 +236,25 @@ class Supervisor:
 
     # How a run is ended from outside.
 
-    def stop(self, outcome: Outcome, *, now: bool = False, in_: str | None = None) -> None:
-        """End the run: at its deadline at once, otherwise after the step that is going on; `now` waits for nothing.
-
-        What is at once interrupted, its statements cancelled, and killed where it does not listen. `in_` is the cell
-        whose own time was over.
-        """
+    def stop(self, outcome: Outcome) -> None:
+        """Interrupt the running cell, and kill the kernel where it does not listen. A second call kills at once."""
         with self._turn:
-            first, self.stopped_as = self.stopped_as is None, self.stopped_as or outcome
-            if first:
-                self.stopped_in = in_
-            self.stopping.set()
-            if self.kernel is None:
-                return
-            steps = [stored for stored, _ in self._steps.values()]
-            waits = bool(steps) and outcome is Outcome.INTERRUPTED and not now
-            if first:
-                self._write({"kind": "stopping", "outcome": outcome.value, "after": steps[-1] if waits else None})
-        if now:
+            again, self.stopped_as = self.stopped_as is not None, self.stopped_as or outcome
+        if self.kernel is None:
+            return
+        if again:
             self.kernel.kill()
-        elif not waits:
-            self._interrupt()
-
-    def _interrupt(self) -> None:
-        """Once: a second interrupt would hit what the first one has begun to clean up."""
-        with self._turn:
-            if self._interrupted or self.kernel is None:
-                return
-            self._interrupted = True
-            self._killer = _timer(KILL_AFTER_SECONDS, self.kernel.kill)
+            return
+        self.journal("stopping", outcome=outcome.value)
         self.kernel.interrupt()
-        threading.Thread(target=self.cancel, daemon=True).start()
+        self._killer = threading.Timer(KILL_AFTER_SECONDS, self.kernel.kill)
+        self._killer.daemon = True
+        self._killer.start()
 
     def close(self) -> None:
         """The kernel is gone: nothing more arrives."""
-        for timer in filter(None, (self._killer, self._limit)):
-            timer.cancel()
+        if self._killer:
+            self._killer.cancel()
         with self._turn:
             self._settle()
             if self._allowance.untold:
@@ -305,11 +263,3 @@ class Supervisor:
 
 def _stderr(text: str) -> dict[str, str]:
     return {"name": "stderr", "text": text}
-
-
-def _timer(seconds: float, action: Callable[..., None], *arguments: Any, **named: Any) -> threading.Timer:
-    """An action that is taken later, unless it is cancelled; it keeps no process alive."""
-    timer = threading.Timer(seconds, action, arguments, named)
-    timer.daemon = True
-    timer.start()
-    return timer

@@ -138,12 +138,6 @@ def end_sessions(login: Login, application_name: str) -> int:
         return int(ask(connection, "end_sessions", {"application_name": application_name})["ended"])
 
 
-def cancel_sessions(login: Login, application_name: str) -> int:
-    """Cancels what every other session of this name is doing and says how many there were; the sessions stay."""
-    with connect(login, application_name="runbook/cancel-sessions", statement_timeout_ms=5_000) as connection:
-        return int(ask(connection, "cancel_sessions", {"application_name": application_name})["cancelled"])
-
-
 def client_version() -> str:
     """The driver and the libpq that it uses, such as `psycopg 3.3.9, libpq 18.1`."""
     number = psycopg.pq.version()
