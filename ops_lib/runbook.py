@@ -5,7 +5,7 @@ it is the last expression of its cell, and is recorded because it is shown.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from ops_lib import wiring
 from ops_lib.model.errors import BadInput, Refused
 from ops_lib.model.finding import roots
+from ops_lib.model.plan import Plan
 from ops_lib.model.result import Metric, Result, Table
-from ops_lib.model.run import StepStatus
 from ops_lib.model.snapshot import Snapshot
 from ops_lib.model.target import Hazard, Login
 from ops_lib.model.times import format_instant, format_seconds
-from ops_lib.operations import diagnose, snapshots
+from ops_lib.operations import diagnose, planning, snapshots
+from ops_lib.operations.act import Act, Done, Work, kept, sentence
+from ops_lib.postgres.effects import Transaction
 from ops_lib.postgres.session import Session, application_name, select_from
 from ops_lib.postgres.snapshot import take
 
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 FRAME_ROWS = 10_000
 
 __all__ = [
-    "Literal", "attach", "check", "compare", "date", "datetime", "frame", "note", "require", "secret", "show",
-    "snapshot", "step", "target", "timedelta", "verdict",
+    "Literal", "approved", "attach", "check", "compare", "date", "datetime", "frame", "note", "plan", "require",
+    "secret", "show", "snapshot", "step", "target", "timedelta", "verdict",
 ]  # fmt: skip
 
 
@@ -145,27 +147,58 @@ def secret(value: str) -> str:
     return value
 
 
+def plan(database: Session, *what: str, title: str = "Plan", values: Mapping[str, Any] | None = None) -> "Planned":
+    """What a change would do: statements, or `.sql` files of some, in the order in which `apply` sends them."""
+    return Planned(planning.planned(what, title=title, values=values or {}))
+
+
+class Planned(Shown):
+    """A plan that shows itself. `apply` is an action for `step`: all of it in one transaction."""
+
+    def __init__(self, made: Plan) -> None:
+        super().__init__(planning.shown(made))
+        self.plan = made
+
+    def apply(self, transaction: Transaction) -> dict[str, Any]:
+        """How many rows each statement has changed."""
+        return planning.apply(self.plan, transaction)
+
+
+def approved(plan: Planned) -> Shown:
+    """Goes on where the target demands no approval of this plan, or has it; otherwise the run waits for one."""
+    told = wiring.conversation().approved(plan.plan.to_json())
+    return Shown(planning.approval(told))
+
+
+class Stepped(Shown):
+    """A step that is done; `answer` is what its action has answered, now or in the run that did it."""
+
+    def __init__(self, done: Done) -> None:
+        notes = (done.remark,) if done.remark else ()
+        super().__init__(Result(title=done.name, verdict=sentence(done), notes=notes))
+        self._done = done
+
+    @property
+    def answer(self) -> Any:
+        return kept(self._done)
+
+
 def step(
     name: str,
-    action: Callable[[], Any],
+    action: Callable[..., Any],
     *,
+    probe: Callable[[], bool | None] | None = None,
     evidence: Callable[[], Any] | None = None,
-) -> Shown:
-    """Do something that changes the target, between a journalled beginning and a journalled end.
+    retry: int = 1,
+) -> Stepped:
+    """Do something that changes the target, between a journalled beginning and a journalled end, and at most once.
 
-    What `action` answers, or `evidence` after it, is kept as the step's evidence and must be JSON.
+    An `action` of one argument is given a transaction on the target. What it answers must be JSON. `probe` says
+    whether the effect is there (True, False, or None where it cannot tell); `evidence` is asked after it; `retry` is
+    how often an idempotent action is tried.
     """
-    run = wiring.conversation()
-    run.begin_step(name)
-    began = time.monotonic()
-    try:
-        answered = action()
-        proof = evidence() if evidence else answered
-    except BaseException as error:
-        run.end_step(name, StepStatus.FAILED, {"error": f"{type(error).__name__}: {error}"})
-        raise
-    run.end_step(name, StepStatus.DONE, proof)
-    return Shown(Result(title=name, verdict=f"{name}: done in {format_seconds(time.monotonic() - began)}."))
+    work = Work(name=name, action=action, probe=probe, evidence=evidence, tries=retry)
+    return Stepped(Act(wiring.conversation(), work, target).perform())
 
 
 def verdict() -> Shown:

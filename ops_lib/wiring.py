@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops_lib.model.errors import BadInput, BadTarget, OpsError, TargetUnreachable
+from ops_lib.model.people import people_from
 from ops_lib.model.run import Cause
 from ops_lib.model.target import Hazard, Login, Target, target_from
 from ops_lib.operations.desk import Desk
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 DEMO = Target(name="demo", embedded=True, roles={Hazard.READ_ONLY: "ops_investigate", Hazard.CHANGES: "ops_migrate"})
 TARGETS_FILE = Path("infrastructure/targets.yaml")
+PEOPLE_FILE = Path("infrastructure/people.yaml")
 SETTINGS_FILE = Path("infrastructure/settings.yaml")
 _LONGEST_SOCKET_FOLDER = 60
 
@@ -43,6 +45,7 @@ def open_desk(*, archive: Path | None = None, runbooks: Path | None = None) -> D
         scratch=scratch_folder,
         environment=dict(os.environ),
         configuration=configuration_folder(),
+        people=people_from(_read_yaml(PEOPLE_FILE, BadInput), str(PEOPLE_FILE)),
         head_copies=_head_copies(read_settings(SETTINGS_FILE)),
         warn=_warn,
         cwd=Path.cwd(),

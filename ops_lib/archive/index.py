@@ -23,7 +23,7 @@ from ops_lib.model.summary import Summary, labels, passages
 from ops_lib.model.ulid import milliseconds
 
 NOTEBOOK = "notebook.ipynb"
-VERSION = 1
+VERSION = 2
 Say = Callable[[str], None]
 _LAST = (1 << 63) - 1
 _COLUMNS = [field.name for field in fields(Summary)]
@@ -269,7 +269,7 @@ def _mark(label: Label, value: str) -> str:
 
 def _summary(row: tuple[Any, ...]) -> Summary:
     values = dict(zip(_COLUMNS, row, strict=True))
-    return Summary(**{**values, "snapshot": bool(values["snapshot"])})
+    return Summary(**{**values, **{name: bool(values[name]) for name in ("snapshot", "emergency")}})
 
 
 def _key(at: datetime | None, default: int) -> int:

@@ -22,7 +22,8 @@ CREATE TABLE runs (
     critical INTEGER NOT NULL,
     warning INTEGER NOT NULL,
     info INTEGER NOT NULL,
-    snapshot INTEGER NOT NULL
+    snapshot INTEGER NOT NULL,
+    emergency INTEGER NOT NULL
 );
 
 CREATE TABLE held (id INTEGER PRIMARY KEY, words BLOB NOT NULL);

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,27 @@ class Staging:
         return cls(folder, lock, journal, [])
 
     @classmethod
-    def abandoned(cls, root: Path) -> Iterator["Staging"]:
-        """The folders whose supervisor is gone, each locked for the caller, with the events that it journalled."""
+    def reopen(cls, root: Path, run_id: str) -> "Staging | None":
+        """The folder of a run that waits, to go on with it; nothing where another process has it."""
+        folder = root / "staging" / run_id
+        lock = files.try_lock_folder(folder)
+        if lock is None or not folder.exists():
+            return None
+        staging = cls(folder, lock, None, events_of(folder))
+        staging.clear_leftovers()
+        with files.explained(folder / JOURNAL):
+            staging._journal = os.open(folder / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        return staging
+
+    @classmethod
+    def abandoned(cls, root: Path, leave: Callable[[Sequence[Event]], bool] = lambda _: False) -> Iterator["Staging"]:
+        """The folders whose supervisor is gone, each locked for the caller, with the events that it journalled.
+
+        Those whose events say so to `leave` are not even locked.
+        """
         for folder in sorted((root / "staging").glob("[0-9A-Z]*")):
+            if leave(events_of(folder)):
+                continue
             lock = files.try_lock_folder(folder)
             if lock is None:
                 continue

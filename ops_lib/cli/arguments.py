@@ -18,6 +18,7 @@ exit codes:
   1    failed
   2    bad input, nothing was recorded
   3    refused: a need or a gate said no
+  4    waiting for an approval: the run is not over
   5    timed out
   6    verification found something wrong
   7    findings at or above --fail-on
@@ -43,6 +44,10 @@ def parser() -> ArgumentParser:
         _records,
         _record,
         _diff,
+        _resume,
+        _waiting,
+        _approve,
+        _review,
         _verify,
         _export,
         _audit,
@@ -122,6 +127,7 @@ def _run(commands: "Commands") -> None:
     command.add_argument("--target", metavar="NAME|DSN", help=text)
     command.add_argument("--reason", metavar="TEXT", help="why, for the record")
     command.add_argument("--ticket", metavar="T", help="which ticket, for the record")
+    command.add_argument("--break-glass", metavar="REASON", type=_reason, help=_GLASS)
     text = "exit with 7 where a finding is at least this severe"
     command.add_argument("--fail-on", choices=["warning", "critical"], help=text)
     _with_json(command)
@@ -160,6 +166,49 @@ def _diff(commands: "Commands") -> None:
     for name, text in (("earlier", "the run before: its id or the end of it"), ("later", "the run after it, or last")):
         command.add_argument(name, metavar=f"RUN_{'AB'[name == 'later']}", help=text)
     _with_json(command)
+
+
+_GLASS = "go on without the approval that the target demands; it is shown everywhere, and owed a review"
+
+
+def _resume(commands: "Commands") -> None:
+    text = "a run that did not succeed, again from the top, without the steps that ended"
+    command = _with_archive(_with_runbooks(_command(commands, "resume", text)))
+    command.add_argument("run", metavar="RUN", help="its id, the end of it, or last; the newest of its chain is taken")
+    text = "what you have seen of a step of which nobody else can tell"
+    command.add_argument("--step", metavar="NAME=done|redo", type=_pair, action="append", default=[], help=text)
+    command.add_argument("--reason", metavar="TEXT", help="why, for the record (default: as before)")
+    command.add_argument("--break-glass", metavar="REASON", type=_reason, help=_GLASS)
+    _with_json(command)
+
+
+def _waiting(commands: "Commands") -> None:
+    _with_json(_with_archive(_command(commands, "waiting", "the runs that wait for an approval, and owed reviews")))
+
+
+def _approve(commands: "Commands") -> None:
+    text = "the plan of a run that waits: see it, say yes, and let the run go on"
+    command = _with_archive(_with_runbooks(_command(commands, "approve", text)))
+    command.add_argument("run", metavar="RUN", help="its id, or the end of it")
+    text = "yes to this digest, for scripts: it has to be given, so that nobody approves what he has not seen"
+    command.add_argument("--yes", metavar="DIGEST", help=text)
+    command.add_argument("--for", dest="length", metavar="TIME", help="how long it holds (default: 8h, at most 7d)")
+    text = "your SSH key, where the target wants approvals signed (default: ~/.ssh/id_ed25519)"
+    command.add_argument("--key", metavar="FILE", type=Path, help=text)
+    text = "cover later runs of the same terms too, until --for is over (at most 366d)"
+    command.add_argument("--standing", action="store_true", help=text)
+    text = "a parameter that may differ in those: days=1..9, or part=staging,mart"
+    command.add_argument("--bound", metavar="NAME=BOUND", type=_pair, action="append", default=[], help=text)
+    command.add_argument("--decline", metavar="REASON", type=_reason, help="say no: the run is sealed as refused")
+    command.add_argument("--break-glass", metavar="REASON", type=_reason, help=_GLASS)
+    _with_json(command)
+
+
+def _review(commands: "Commands") -> None:
+    command = _with_archive(_command(commands, "review", "look at a run that broke the glass, and say so"))
+    command.add_argument("run", metavar="RUN", help="its id, or the end of it")
+    command.add_argument("--note", required=True, metavar="TEXT", type=_reason, help="what you have found")
+    command.add_argument("--key", metavar="FILE", type=Path, help="your SSH key, where the target wants it signed")
 
 
 def _reindex(commands: "Commands") -> None:
@@ -248,6 +297,12 @@ def _amount(text: str) -> int:
     if not text.isdecimal():
         raise ArgumentTypeError(f"{text!r} is not a number from 0 on")
     return int(text)
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise ArgumentTypeError("is empty: say why, in a few words")
+    return text.strip()
 
 
 def _count(text: str) -> int:

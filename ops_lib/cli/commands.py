@@ -7,21 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ops_lib import wiring
-from ops_lib.cli import evidence, render
+from ops_lib.cli import approvals, evidence, render
 from ops_lib.cli.desk import recovered
+from ops_lib.cli.outcomes import EXIT_CODES, sealed_or_waiting
 from ops_lib.cli.progress import Progress
 from ops_lib.model.errors import BadInput
 from ops_lib.model.finding import Severity
 from ops_lib.model.run import Outcome, Request
 from ops_lib.model.search import Label
 
-_EXIT_CODES = {
-    Outcome.SUCCEEDED: 0,
-    Outcome.FAILED: 1,
-    Outcome.REFUSED: 3,
-    Outcome.TIMED_OUT: 5,
-    Outcome.INTERRUPTED: 130,
-}
 _FAULTY, _FOUND = 1, 7
 
 
@@ -71,9 +65,9 @@ def run(given: Namespace) -> int:
         parameters=_parameters(given.parameters),
         reason=given.reason,
         ticket=given.ticket,
+        break_glass=given.break_glass,
     )
-    with Progress() as progress:
-        sealed = run_runbook(desk, request, progress)
+    sealed = sealed_or_waiting(desk, given, lambda progress: run_runbook(desk, request, progress))
     render.record(sealed.record, sealed.folder, as_json=given.json)
     return _exit_code(sealed.record, given.fail_on)
 
@@ -86,7 +80,7 @@ def _parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def _exit_code(record: Mapping[str, Any], fail_on: str | None) -> int:
-    code = _EXIT_CODES[Outcome(record["outcome"])]
+    code = EXIT_CODES[Outcome(record["outcome"])]
     if code or fail_on is None:
         return code
     least = Severity(fail_on).weight
@@ -145,7 +139,7 @@ def _demo_run(given: Namespace) -> int:
     with Progress() as progress:
         sealed = play(desk, wiring.demonstration(), wiring.person(desk), progress.say, progress)
     render.record(sealed.record, sealed.folder, as_json=given.json)
-    return _EXIT_CODES[Outcome(sealed.record["outcome"])]
+    return EXIT_CODES[Outcome(sealed.record["outcome"])]
 
 
 def _demo_reset(given: Namespace) -> int:
@@ -212,6 +206,7 @@ COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
     "records": records,
     "record": record,
     "diff": diff,
+    **approvals.COMMANDS,
     **evidence.COMMANDS,
     "reindex": reindex,
     "demo": demo,

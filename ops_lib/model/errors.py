@@ -11,6 +11,7 @@ is the record).
     |   `-- BadTarget            unknown, or given in a form that is not accepted
     |-- Refused              3   a need or a gate said no
     |   `-- TargetUnreachable    the database does not answer
+    |-- WaitsForApproval     4   the run goes on once it is approved; it is not over
     |-- TargetLost           1   the database went away while it was in use
     |-- StatementFailed      1   the database answered a statement with an error
     |-- KernelDied           1   the process that runs the cells went away
@@ -67,6 +68,13 @@ class Refused(OpsError):
 
 class TargetUnreachable(Refused):
     """The target does not answer."""
+
+
+class WaitsForApproval(OpsError):
+    """The run waits until somebody approves its plan. `run_id` is known outside of its kernel."""
+
+    exit_code = 4
+    run_id: str | None = None
 
 
 class TargetLost(OpsError):

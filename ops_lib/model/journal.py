@@ -5,7 +5,7 @@ at the first line that is torn, which a killed writer leaves at the end.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ops_lib.model.ledger import canonical, sha256
@@ -37,6 +37,26 @@ def read_events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
         if not line.endswith(b"\n") or stated != _sum(event):
             return
         yield event
+
+
+def waits(events: Sequence[Event]) -> bool:
+    """Whether a run waits for an approval: it said so, and did not go on since.
+
+    >>> waits([{"kind": "opened"}, {"kind": "waiting"}]), waits([{"kind": "waiting"}, {"kind": "continued"}])
+    (True, False)
+    """
+    last = next((event["kind"] for event in reversed(events) if event["kind"] in ("waiting", "continued")), None)
+    return last == "waiting" and events[-1]["kind"] != "ended"
+
+
+def last_pass(events: Sequence[Event]) -> Sequence[Event]:
+    """The events of a run without what its cells did before it waited and began again from the top."""
+    place = max((at for at, event in enumerate(events) if event["kind"] == "continued"), default=0)
+    before = [event for event in events[:place] if event["kind"] not in _OF_CELLS]
+    return [*before, *events[place:]] if place else events
+
+
+_OF_CELLS = frozenset({"planned", "cell-began", "cell-ended", "output"})
 
 
 def _sum(event: Event) -> str:

@@ -23,6 +23,10 @@ class EntryKind(StrEnum):
     TORN = "torn"
     TOMBSTONE = "tombstone"
     RESTORED = "restored"
+    APPROVAL = "approval"
+    BREAK_GLASS = "break-glass"
+    DECLINE = "decline"
+    REVIEW = "review"
 
 
 def canonical(value: Any) -> bytes:

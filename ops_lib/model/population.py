@@ -17,11 +17,12 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undertaking:
-    """A run as the ledger knows it: what was intended, what came of it, what was taken out of its record since."""
+    """A run as the ledger knows it: what was intended, what came of it, and what was done about its record since."""
 
     intent: Entry
     result: Entry | None
     tombstones: tuple[Entry, ...]
+    reviews: tuple[Entry, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -49,8 +50,9 @@ class Undertaking:
             "approved_digest": _each(approvals, "digest"), "ticket": body.get("ticket"), "reason": body.get("reason"),
             "target": (body.get("target") or {}).get("name"), "asked_at": self.intent.at,
             "started_at": done.get("started_at"), "ended_at": done.get("ended_at"), "outcome": done.get("outcome"),
-            "emergency": "yes" if emergency else "no", "emergency_reviewed_by": _each(emergency, "reviewed_by"),
-            "emergency_reviewed_at": _each(emergency, "reviewed_at"), "record": self.state(),
+            "emergency": "yes" if emergency else "no",
+            "emergency_reviewed_by": "; ".join(review.who for review in self.reviews),
+            "emergency_reviewed_at": "; ".join(review.at for review in self.reviews), "record": self.state(),
             "intent_entry": self.intent.seq, "result_entry": self.result.seq if self.result else None,
         }  # fmt: skip
 
@@ -67,7 +69,8 @@ def population(entries: Iterable[Entry]) -> list[Undertaking]:
 def _undertaking(entries: list[Entry]) -> Undertaking:
     result = next((entry for entry in entries if entry.kind == EntryKind.RESULT), None)
     tombstones = tuple(entry for entry in entries if entry.kind == EntryKind.TOMBSTONE)
-    return Undertaking(intent=entries[0], result=result, tombstones=tombstones)
+    reviews = tuple(entry for entry in entries if entry.kind == EntryKind.REVIEW)
+    return Undertaking(intent=entries[0], result=result, tombstones=tombstones, reviews=reviews)
 
 
 def _each(items: Iterable[Mapping[str, Any]], name: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ops_lib.model.finding import Finding, ranked
-from ops_lib.model.journal import Event
+from ops_lib.model.journal import Event, last_pass
 from ops_lib.model.result import MIME_TYPE, Result
 from ops_lib.model.run import CellStatus, Outcome, StepStatus
 
@@ -21,12 +21,13 @@ def record_of(events: Sequence[Event]) -> dict[str, Any]:
 
     Without an `ended` event the run was interrupted.
     """
+    events = last_pass(events)
     opened = events[0]
     ended = _last(events, "ended") or _abandoned(events)
     return {
         "schema": SCHEMA,
         "run_id": opened["run_id"],
-        "resumes": None,
+        "resumes": opened.get("resumes"),
         "runbook": opened["runbook"],
         "outcome": ended["outcome"],
         "error": ended.get("error"),
@@ -47,7 +48,7 @@ def record_of(events: Sequence[Event]) -> dict[str, Any]:
         "findings": [finding.to_json() for finding in findings_of(events)],
         "metrics": _metrics(events),
         "since_last": ended.get("since_last"),
-        "approvals": [],
+        "approvals": _approvals(events),
         "handoffs": [],
         "undo": None,
         "hidden": _hidden(events),
@@ -62,15 +63,22 @@ def _abandoned(events: Sequence[Event]) -> Event:
     error = {
         "type": Outcome.INTERRUPTED.value,
         "message": "the supervisor of this run died",
-        "hint": "run it again; what it had done so far is in this record",
+        "hint": _what_next(events),
         "cell": running,
     }
     return {"outcome": Outcome.INTERRUPTED.value, "at": events[-1]["at"], "error": error}
 
 
+def _what_next(events: Sequence[Event]) -> str:
+    if any(event["kind"] == "step-began" for event in events):
+        return f"see which steps it has done, then: runbook resume {events[0]['run_id']}"
+    return "run it again; what it had done so far is in this record"
+
+
 def results_of(events: Iterable[Event]) -> list[Result]:
     """The results that the cells of a run have shown, in order."""
-    bundles = (event["content"].get("data", {}) for event in events if event["kind"] == "output")
+    passed = last_pass(list(events))
+    bundles = (event["content"].get("data", {}) for event in passed if event["kind"] == "output")
     return [Result.from_json(bundle[MIME_TYPE]) for bundle in bundles if MIME_TYPE in bundle]
 
 
@@ -119,7 +127,31 @@ def _steps(events: Sequence[Event]) -> list[dict[str, Any]]:
             }  # fmt: skip
         elif event["kind"] == "step-ended":
             steps[event["name"]].update(status=event["status"], seconds=event["seconds"], evidence=event["evidence"])
+        elif event["kind"] == "step-carried" and event["from"] != events[0]["run_id"]:
+            steps[event["name"]] = {
+                "name": event["name"], "status": StepStatus.CARRIED.value, "started_at": event["at"], "seconds": None,
+                "evidence": {"from": event["from"], "how": event["how"], "was": event["evidence"]},
+            }  # fmt: skip
+        elif event["kind"] == "step-carried":
+            _confirm(steps[event["name"]], event)
     return list(steps.values())
+
+
+def _confirm(step: dict[str, Any], carried: Event) -> None:
+    """A step of this same run, which waited or lost its kernel after it: it is done, however that is known."""
+    if step["status"] != StepStatus.DONE:
+        evidence = {"how": carried["how"], "was": carried["evidence"]}
+        step.update(status=StepStatus.DONE.value, evidence=evidence)
+
+
+def _approvals(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Every yes on which a run has passed its gates, each once."""
+    found = {
+        (item["digest"], item["who"], item["at"]): item
+        for event in events if event["kind"] == "approved"
+        for item in event["approvals"]
+    }  # fmt: skip
+    return list(found.values())
 
 
 def _hidden(events: Sequence[Event]) -> dict[str, Any]:

@@ -52,7 +52,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One asked-for run of a runbook; parameters as they were given, not yet bound."""
+    """One asked-for run of a runbook; parameters as they were given, not yet bound.
+
+    `break_glass` is why it may go on without the approval that its target demands.
+    """
 
     runbook: str
     cause: Cause
@@ -60,3 +63,4 @@ class Request:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
     ticket: str | None = None
+    break_glass: str | None = None

@@ -14,11 +14,13 @@ from ops_lib.model.target import Hazard
 from ops_lib.model.times import parse_duration
 
 WORDS: Final = (
+    "approved",
     "attach",
     "check",
     "compare",
     "frame",
     "note",
+    "plan",
     "require",
     "secret",
     "show",
@@ -32,7 +34,7 @@ WORDS: Final = (
 TYPES: Final = ("Literal", "date", "datetime", "timedelta")
 """The types beyond the built-in ones that a parameters cell may name."""
 
-RESERVED: Final = frozenset({*WORDS, "approved", "handoff", "plan", "verify"})
+RESERVED: Final = frozenset({*WORDS, "handoff", "verify"})
 """Words that exist or are to come: no parameter may hide one."""
 
 NEEDS: Final = ("target", "extension", "program")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ops_lib.model.approval import broke_glass
 from ops_lib.model.finding import Severity
 from ops_lib.model.result import MIME_TYPE
 from ops_lib.model.search import Label
@@ -16,7 +17,10 @@ _TOLD = ("title", "verdict", "notes", "next_step", "skipped")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A run in one line. `worst` is the highest severity among its findings; times are as the record has them."""
+    """A run in one line. `worst` is the highest severity among its findings; times are as the record has them.
+
+    `emergency` is whether it went on without the approval that its target demanded.
+    """
 
     run_id: str
     runbook: str
@@ -34,6 +38,7 @@ class Summary:
     warning: int
     info: int
     snapshot: bool
+    emergency: bool
 
     @classmethod
     def of(cls, record: Json, *, snapshot: bool) -> "Summary":
@@ -56,6 +61,7 @@ class Summary:
             ended_at=_known(record["ended_at"]),
             worst=next((level for level in reversed(counts) if counts[level]), None),
             snapshot=snapshot,
+            emergency=broke_glass(record["approvals"]),
             **counts,
         )
 

@@ -29,7 +29,8 @@ class Target:
     """A database as `infrastructure/targets.yaml` describes it, or as a DSN on the command line names it.
 
     Exactly one of `embedded`, `service` and `dsn` says where it is; none of them holds a password. `password_from` is a
-    reference to one, such as `env:PROD_PASSWORD` or `file:/run/secrets/prod`.
+    reference to one, such as `env:PROD_PASSWORD` or `file:/run/secrets/prod`. `approvals` is how many people have to
+    say yes before a step begins; where it is not given, one on production and none elsewhere.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Target:
     dsn: str | None = None
     password_from: str | None = None
     production: bool = False
+    approvals: int = 0
     roles: Mapping[Hazard, str] = field(default_factory=dict)
     windows: tuple[str, ...] = ()
     compose: str | None = None
@@ -58,6 +60,8 @@ def target_from(name: str, described: object) -> Target:
     for key, value in described.items():
         if not isinstance(value, _KEYS[key]):
             raise BadTarget(f"target {name}: {key} is {value!r}", hint=f"expected a {_KEYS[key].__name__}")
+    if "approvals" in described and described["approvals"] not in (1, 2):
+        raise BadTarget(f"target {name}: approvals is {described['approvals']!r}", hint="expected 1 or 2")
     if sum(bool(described.get(key)) for key in ("embedded", "service", "dsn")) != 1:
         raise BadTarget(f"target {name} must have exactly one of embedded: true, service: NAME and dsn: TEXT")
     return Target(name=name, **{**described, "roles": _roles(name, described.get("roles", {})),
@@ -66,7 +70,7 @@ def target_from(name: str, described: object) -> Target:
 
 _KEYS: Mapping[str, type] = {
     "kind": str, "embedded": bool, "service": str, "dsn": str, "password_from": str, "production": bool,
-    "roles": Mapping, "windows": list, "compose": str,
+    "approvals": int, "roles": Mapping, "windows": list, "compose": str,
 }  # fmt: skip
 
 

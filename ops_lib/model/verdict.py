@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from ops_lib.model.approval import broke_glass
 from ops_lib.model.finding import Finding, Severity, roots, worst
 from ops_lib.model.result import Result
 from ops_lib.model.run import Outcome
@@ -36,7 +37,8 @@ class Verdict:
     """What a run has to say: one sentence, then what to act on in order, what changed, and what it could not see.
 
     `act` are the roots above info in their order; `noted` are the others. `severity` is the worst of all. `found`
-    is the headline without the first finding, for where that one stands right below.
+    is the headline without the first finding, for where that one stands right below. `emergency` says who went on
+    without the approval that was demanded, and why.
     """
 
     run_id: str
@@ -53,10 +55,13 @@ class Verdict:
     changed: tuple[str, ...] = field(default=())
     unseen: tuple[str, ...] = field(default=())
     unanswered: tuple[str, ...] = field(default=())
+    emergency: str | None = None
 
     @property
     def tone(self) -> str:
         """`good`, or what stands in the way of it: `warning` or `critical`."""
+        if self.emergency:
+            return "critical"
         if self.outcome is not Outcome.SUCCEEDED:
             return "critical" if self.outcome in (Outcome.FAILED, Outcome.TIMED_OUT) else "warning"
         if self.act and self.severity:
@@ -76,7 +81,9 @@ def verdict_of(record: Record, results: Iterable[Result] = ()) -> Verdict:
     act = tuple(root for root in folded if root.finding.severity is not Severity.INFO)
     outcome = Outcome(record["outcome"])
     unanswered = [plain(result.title) for result in shown if result.skipped]
-    found, healthy = _found(record, outcome, act, unanswered), outcome is Outcome.SUCCEEDED
+    emergency = _emergency(record)
+    told, healthy = _found(record, outcome, act, unanswered), outcome is Outcome.SUCCEEDED
+    found = f"{emergency} {told}" if emergency else told
     return Verdict(
         run_id=record["run_id"],
         runbook=record["runbook"]["id"],
@@ -92,7 +99,16 @@ def verdict_of(record: Record, results: Iterable[Result] = ()) -> Verdict:
         changed=tuple(_changes(record.get("since_last"))),
         unseen=tuple(_unseen(record, shown)),
         unanswered=tuple(unanswered),
+        emergency=emergency,
     )
+
+
+def _emergency(record: Record) -> str | None:
+    """Whose break-glass it was and why, where there was one."""
+    broken = [approval for approval in record.get("approvals") or [] if broke_glass([approval])]
+    if not broken:
+        return None
+    return f"BREAK-GLASS by {plain(broken[0].get('who'))}: {plain(broken[0].get('reason')).rstrip('.')}."
 
 
 def plain(text: object) -> str:

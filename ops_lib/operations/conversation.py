@@ -43,11 +43,20 @@ class Conversation(Protocol):
     def findings(self) -> list[Finding]:
         """What was found so far, ranked."""
 
-    def begin_step(self, name: str) -> None:
-        """May this step act? Returns once its beginning is durable."""
+    def begin_step(self, name: str, *, row: bool) -> Mapping[str, Any]:
+        """What shall become of a step: act, once its beginning is durable; carry; or probe."""
 
-    def end_step(self, name: str, status: str, evidence: Any) -> None:
-        """The step ended."""
+    def step_probed(self, name: str, found: str, why: str, how: str, answer: Any) -> Mapping[str, Any]:
+        """What shall become of a step whose effect was looked for: act or carry. Refused where a person is asked."""
+
+    def step_retry(self, name: str, attempt: int, error: str, seconds: float) -> None:
+        """The step failed, and is tried again after some seconds."""
+
+    def end_step(self, name: str, status: str, evidence: Any, **answer: Any) -> None:
+        """The step ended; `answer` is given where its evidence is something else."""
+
+    def approved(self, plan: Mapping[str, Any]) -> Mapping[str, Any]:
+        """On whose word the run goes on with a plan. WaitsForApproval where there is none."""
 
 
 class Supervised:
@@ -82,11 +91,25 @@ class Supervised:
     def findings(self) -> list[Finding]:
         return [Finding.from_json(item, weight=item["weight"]) for item in self._client.ask("findings")]
 
-    def begin_step(self, name: str) -> None:
-        self._client.ask("step-begin", name=name)
+    def begin_step(self, name: str, *, row: bool) -> Mapping[str, Any]:
+        told: Mapping[str, Any] = self._client.ask("step-begin", name=name, row=row)
+        return told
 
-    def end_step(self, name: str, status: str, evidence: Any) -> None:
-        self._client.ask("step-end", name=name, status=status, evidence=evidence)
+    def step_probed(self, name: str, found: str, why: str, how: str, answer: Any) -> Mapping[str, Any]:
+        said = {"name": name, "found": found, "why": why, "how": how, "answer": answer}
+        told: Mapping[str, Any] = self._client.ask("step-probed", **said)
+        return told
+
+    def step_retry(self, name: str, attempt: int, error: str, seconds: float) -> None:
+        self._client.ask("step-retry", name=name, attempt=attempt, error=error, seconds=seconds)
+
+    def end_step(self, name: str, status: str, evidence: Any, **answer: Any) -> None:
+        more = {**answer, "own_answer": True} if answer else {}
+        self._client.ask("step-end", name=name, status=status, evidence=evidence, **more)
+
+    def approved(self, plan: Mapping[str, Any]) -> Mapping[str, Any]:
+        told: Mapping[str, Any] = self._client.ask("approved", plan=plan)
+        return told
 
 
 class Unsupervised:
@@ -128,11 +151,20 @@ class Unsupervised:
     def findings(self) -> list[Finding]:
         return ranked(finding for result in self._results for finding in result.findings)
 
-    def begin_step(self, name: str) -> None:
+    def begin_step(self, name: str, *, row: bool) -> Mapping[str, Any]:
         raise Refused(
             f"step {name!r} would change something, and this notebook has no supervisor that records it",
             hint="run it with: runbook run ID",
         )
 
-    def end_step(self, name: str, status: str, evidence: Any) -> None:
+    def step_probed(self, name: str, found: str, why: str, how: str, answer: Any) -> Mapping[str, Any]:
+        raise AssertionError("a step that was refused is not probed")
+
+    def step_retry(self, name: str, attempt: int, error: str, seconds: float) -> None:
+        raise AssertionError("a step that was refused is not tried again")
+
+    def end_step(self, name: str, status: str, evidence: Any, **answer: Any) -> None:
         raise AssertionError("a step that was refused has no end")
+
+    def approved(self, plan: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise Refused("nobody can approve what no supervisor records", hint="run it with: runbook run ID")

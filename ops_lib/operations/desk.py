@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ops_lib.model.errors import BadTarget
 from ops_lib.model.journal import Event
+from ops_lib.model.people import Person
 from ops_lib.model.target import Hazard, Login, Target
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Desk:
     there is none. `scratch` names the short path of a run's private folder for sockets. `environment` is what kernels
     get, and `kernel` is where one comes from.
     `configuration` holds the signing key; each new head of the ledger is copied to the places in `head_copies`, folders
-    or `git:` remotes. `warn` tells the person what went wrong beside the matter in hand.
+    or `git:` remotes. `people` are those who may sign an approval. `warn` tells the person what went wrong beside the
+    matter in hand.
     """
 
     archive: Path
@@ -60,6 +62,7 @@ class Desk:
     environment: Mapping[str, str] = field(repr=False)
     configuration: Path
     head_copies: tuple[str, ...] = ()
+    people: Mapping[str, Person] = field(default_factory=dict)
     warn: Callable[[str], None] = unheard
     cwd: Path = field(default_factory=Path)
     kernel: Callable[[Path, Mapping[str, str]], "Kernel"] = started

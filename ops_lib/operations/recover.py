@@ -13,6 +13,7 @@ from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.records import Records
 from ops_lib.archive.staging import Staging, forget_nameless
 from ops_lib.model.errors import DoesNotVerify, OpsError
+from ops_lib.model.journal import waits
 from ops_lib.model.ledger import EntryKind
 from ops_lib.model.run import RUN_VARIABLE
 from ops_lib.model.target import Hazard, Login
@@ -33,7 +34,7 @@ class Recovery:
 
 
 def recover(desk: Desk) -> Recovery:
-    """Seal every run whose supervisor is gone.
+    """Seal every run whose supervisor is gone, but for those that wait for an approval: they have none.
 
     Each step can be killed and is done again by the next command. A run whose intent no signed head covers never began:
     its first cell waits for that, and what else claims to be a run is not ours to sign. What hinders one run hinders
@@ -46,9 +47,9 @@ def recover(desk: Desk) -> Recovery:
     with _noted(failed, "staging"):
         Ledger(desk.archive, desk.keys).remove_unfinished()
         forget_nameless(desk.archive)
-        for staging in Staging.abandoned(desk.archive):
+        for staging in Staging.abandoned(desk.archive, leave=waits):
             with closing(staging), _noted(failed, staging.run_id):
-                if not lives(_owner(staging)) and _recover(desk, staging):
+                if not waits(staging.events) and not lives(_owner(staging)) and _recover(desk, staging):
                     sealed.append(staging.run_id)
     return Recovery(sealed=tuple(sealed), failed=failed)
 
@@ -65,7 +66,8 @@ def _noted(failed: dict[str, str], what: str) -> Iterator[None]:
 
 
 def _owner(staging: Staging) -> Mapping[str, Any] | None:
-    return staging.events[0].get("owner") if staging.events else None
+    """The process that has begun a run, or has gone on with it last."""
+    return next((event["owner"] for event in reversed(staging.events) if event.get("owner")), None)
 
 
 def _recover(desk: Desk, staging: Staging) -> bool:

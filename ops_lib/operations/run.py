@@ -3,8 +3,8 @@
     bind        the runbook is found, its parameters and target are bound; what does not fit is refused, unrecorded
     intent      the run is staged, and the ledger says what is about to happen
     needs       what the runbook needs is checked; what is missing is a refusal, sealed
-    execute     the cells run under the supervisor until they end, fail, or are ended
-    seal        the record is made of the journal
+    execute     the cells run under the supervisor until they end, fail, are ended, or have to wait for an approval
+    seal        the record is made of the journal; a run that waits is left as it is
 
 A person, a schedule and an alert differ only in the request's cause.
 """
@@ -13,7 +13,7 @@ import json
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -21,14 +21,18 @@ from pathlib import Path
 from typing import Any
 
 from ops_lib.archive import locks
+from ops_lib.archive.chains import successor
 from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.staging import Staging
 from ops_lib.model import ulid
-from ops_lib.model.errors import ArchiveUnwritable, BadInput, Interrupted, OpsError, Refused
+from ops_lib.model.approval import identity_of
+from ops_lib.model.errors import ArchiveUnwritable, BadInput, Interrupted, OpsError, Refused, WaitsForApproval
+from ops_lib.model.journal import last_pass
 from ops_lib.model.ledger import EntryKind
 from ops_lib.model.parameter import bind, shown
 from ops_lib.model.run import RUN_VARIABLE, CellStatus, Outcome, Request
 from ops_lib.model.runbook import Runbook
+from ops_lib.model.step import NO_PAST, Past
 from ops_lib.model.target import Hazard, Identity, Login, Target
 from ops_lib.notebooks import channel, keeper
 from ops_lib.notebooks.catalogue import read_catalogue
@@ -69,17 +73,33 @@ class Bound:
     refusal: OpsError | None = field(default=None)
 
 
-def run(desk: Desk, request: Request, listener: Listener = nobody) -> Sealed:
-    """Run a runbook and seal its record. Raises only where nothing was recorded or the archive cannot be written."""
+def run(desk: Desk, request: Request, listener: Listener = nobody, past: Past = NO_PAST) -> Sealed:
+    """Run a runbook and seal its record; `past` is what it goes on from.
+
+    Raises only where nothing was recorded, where the archive cannot be written, or WaitsForApproval.
+    """
     bound = bind_request(desk, request)
     redactor = redactor_for(desk, bound.login, bound.notebook)
     staging = Staging.create(desk.archive, ulid.make(desk.clock(), desk.randomness(10)))
     supervisor = Supervisor(desk, staging, redactor, listener)
-    with _signals(supervisor):
+    supervisor.follow(past, request.break_glass)
+    with signals(supervisor):
         prepared = _declare(desk, request, bound, supervisor)
-        ending = _attempt(desk, bound, prepared, supervisor)
-        supervisor.journal("ended", durable=True, **ending)
-        folder, record = seal(desk, staging, redactor)
+        return conclude(desk, bound, prepared, supervisor)
+
+
+def conclude(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: Supervisor) -> Sealed:
+    """Run the cells of a declared run to whatever end, and seal it; WaitsForApproval where it is not over."""
+    ending = _attempt(desk, bound, prepared, supervisor)
+    if supervisor.gate.waits and (ending["error"] or {}).get("type") == WaitsForApproval.__name__:
+        supervisor.journal("waiting", durable=True)
+        supervisor.staging.close()
+        told = f"run {supervisor.staging.run_id} waits: {ending['error']['message']}"
+        waiting = WaitsForApproval(told, hint=ending["error"]["hint"])
+        waiting.run_id = supervisor.staging.run_id
+        raise waiting
+    supervisor.journal("ended", durable=True, **ending)
+    folder, record = seal(desk, supervisor.staging, supervisor.redactor)
     return Sealed(folder=folder, record=record)
 
 
@@ -116,8 +136,10 @@ def _declare(desk: Desk, request: Request, bound: Bound, supervisor: Supervisor)
         "cause": request.cause.to_json(),
         "reason": request.reason,
         "ticket": request.ticket,
-        "parameters": {name: _plain(value) for name, value in bound.values.items()},
+        "parameters": plain_parameters(bound.values),
         "target": _target_json(bound, None),
+        "given": bound.target.dsn or bound.target.name,
+        **_taken_up(request, supervisor.steps.past),
     }
     known = {"run_id": staging.run_id, "owner": this_process(), "software": software()}
     supervisor.journal("opened", durable=True, **known, **opened)
@@ -125,10 +147,19 @@ def _declare(desk: Desk, request: Request, bound: Bound, supervisor: Supervisor)
     return prepared
 
 
+def _taken_up(request: Request, past: Past) -> dict[str, Any]:
+    """What only some runs have to declare: which run they take up, what was said of its steps, a broken glass."""
+    said = {name: word.value for name, word in past.settled.items()}
+    told = {"resumes": past.resumes, "settled": said, "break_glass": request.break_glass}
+    return {name: value for name, value in told.items() if value}
+
+
 def declare_intent(desk: Desk, staging: Staging) -> None:
     """Enter into the ledger what the journal of a run says that is about to happen."""
     named = ("runbook", "cause", "reason", "ticket", "parameters", "target")
-    body = {name: staging.events[0][name] for name in named}
+    opened = staging.events[0]
+    rest: dict[str, Any] = {name: opened[name] for name in ("resumes", "settled", "break_glass") if name in opened}
+    body: dict[str, Any] = {**{name: opened[name] for name in named}, **rest}
     ledger = Ledger(desk.archive, desk.keys)
     ledger.append(EntryKind.INTENT, at=desk.clock(), run_id=staging.run_id, who=desk.who, body=body)
 
@@ -139,10 +170,11 @@ def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     outcome = Outcome.SUCCEEDED
     try:
         with _deadline(bound.runbook, supervisor):
+            _check_chain(desk, supervisor)
             _check_needs(bound, supervisor)
             with _alone(desk, bound, supervisor):
                 _execute(desk, bound, prepared, supervisor)
-        error = _failed_cell(supervisor.staging.events)
+        error = _failed_cell(last_pass(supervisor.staging.events))
         if error:
             outcome = Outcome.REFUSED if error["type"] == Refused.__name__ else Outcome.FAILED
     except ArchiveUnwritable:
@@ -157,6 +189,14 @@ def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     return {"outcome": outcome.value, "error": error}
 
 
+def _check_chain(desk: Desk, supervisor: Supervisor) -> None:
+    """A run is taken up once: where two try, the one whose intent came first goes on."""
+    resumes, run_id = supervisor.steps.past.resumes, supervisor.staging.run_id
+    first = successor(desk.archive, resumes) if resumes else None
+    if first not in (None, run_id):
+        raise Refused(f"run {resumes} was taken up by run {first} already", hint=f"runbook resume {first}")
+
+
 def _check_needs(bound: Bound, supervisor: Supervisor) -> None:
     """Refuse where something that the runbook needs is missing; the target's identity goes into the journal."""
     if bound.refusal:
@@ -166,10 +206,23 @@ def _check_needs(bound: Bound, supervisor: Supervisor) -> None:
         name = application_name(bound.runbook.id, supervisor.staging.run_id)
         with connect(bound.login, application_name=name, hazard=bound.runbook.hazard) as connection:
             identity = identify(connection)
-        given = bound.target.dsn or bound.target.name
-        supervisor.journal("target", target=_target_json(bound, identity), application_name=name, given=given)
+        given, target = bound.target.dsn or bound.target.name, _target_json(bound, identity)
+        _check_same_target(supervisor.steps.past.target, target)
+        supervisor.journal("target", target=target, application_name=name, given=given)
+        for session in supervisor.steps.past.sessions:
+            end_sessions(bound.login, session)
     for need in bound.runbook.needs:
         _check_need(need, identity)
+
+
+def _check_same_target(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> None:
+    """A run is taken up only on the target on which it began."""
+    if before is None:
+        return
+    was, found = identity_of(before), identity_of(now or {})
+    changed = [f"{name} was {was[name]} and is {found[name]}" for name in was if was[name] != found[name]]
+    if changed:
+        raise Refused(f"the target is another one: {', '.join(changed)}", hint="begin a new run on it")
 
 
 @contextmanager
@@ -249,7 +302,7 @@ def _deadline(runbook: Runbook, supervisor: Supervisor) -> Iterator[None]:
 
 
 @contextmanager
-def _signals(supervisor: Supervisor) -> Iterator[None]:
+def signals(supervisor: Supervisor) -> Iterator[None]:
     """Ctrl-C, SIGTERM and a lost terminal end the run in order; what they interrupt is in a thread of its own."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -267,7 +320,7 @@ def _signals(supervisor: Supervisor) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _failed_cell(events: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _failed_cell(events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """The error of the cell that failed, as it was shown; errors of ours are shown with their hint apart."""
     ended = next((event for event in reversed(events) if event["kind"] == "cell-ended"), None)
     if ended is None or ended["status"] != CellStatus.FAILED:
@@ -315,6 +368,11 @@ def _target_json(bound: Bound, identity: Identity | None) -> dict[str, Any] | No
         "server_version": identity.server_version if identity else None,
         "guard": identity.guard.value if identity else None,
     }
+
+
+def plain_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Bound parameters as a journal has them."""
+    return {name: _plain(value) for name, value in values.items()}
 
 
 def _plain(value: Any) -> Any:

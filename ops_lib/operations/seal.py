@@ -11,6 +11,7 @@ from ops_lib.archive.files import explained_below
 from ops_lib.archive.indexing import keep_up
 from ops_lib.archive.records import RECORD, Records
 from ops_lib.archive.staging import Staging
+from ops_lib.model.journal import last_pass
 from ops_lib.model.record import record_of
 from ops_lib.model.redaction import Redactor
 from ops_lib.notebooks.cleaning import hide_in_page
@@ -42,7 +43,7 @@ def _seal(desk: Desk, staging: Staging, redactor: Redactor) -> tuple[Path, dict[
     record = record_of(staging.events)
     records = Records(desk.archive, desk.keys)
     record["since_last"] = redactor.json(since_last(desk.archive, record, staging.folder))
-    notebook = assemble(json.loads(staging.read(NOTEBOOK)), staging.events)
+    notebook = assemble(json.loads(staging.read(NOTEBOOK)), last_pass(staging.events))
     staging.write(NOTEBOOK, _notebook_bytes(notebook))
     staging.write(REPORT, hide_in_page(_report(record, notebook), redactor.text).encode("utf-8", "replace"))
     folder = records.seal(staging, record, at=desk.clock(), who=desk.who)

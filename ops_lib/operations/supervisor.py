@@ -13,23 +13,24 @@ from typing import Any
 
 from ops_lib.archive.staging import Staging
 from ops_lib.model.carry import Carry
-from ops_lib.model.errors import BadInput, Refused
+from ops_lib.model.errors import BadInput
 from ops_lib.model.journal import Event
-from ops_lib.model.ledger import canonical
 from ops_lib.model.record import findings_of
 from ops_lib.model.redaction import PASSWORD, Redactor
 from ops_lib.model.run import CellStatus, Outcome
 from ops_lib.model.shapes import passwords_in
+from ops_lib.model.step import Past
 from ops_lib.model.times import format_instant
 from ops_lib.notebooks.floodgate import CUT
 from ops_lib.notebooks.kernel import Kernel
 from ops_lib.notebooks.outputs import cut_sentence
-from ops_lib.operations.allowance import CELL_OUTPUT_LIMIT, LONGEST_TOLD, Allowance, Meter
+from ops_lib.operations.allowance import CELL_OUTPUT_LIMIT, Allowance, Meter
 from ops_lib.operations.desk import Desk, Listener
+from ops_lib.operations.gate import Gate
 from ops_lib.operations.hiding import hide_content, hide_event, hide_file
+from ops_lib.operations.steps import Steps
 
 KILL_AFTER_SECONDS = 5.0
-LONGEST_NAME = 200
 LONGEST_SECRET = 64 << 10
 SHORTEST_LEARNED = 6
 MOST_SECRETS = 1000
@@ -48,24 +49,30 @@ class Supervisor:
         self.stopped_as: Outcome | None = None
         self._desk = desk
         self._listener = listener
-        self._turn = threading.RLock()
-        self._allowance = Allowance()
+        self.turn = threading.RLock()
+        self.allowance = Allowance()
         self._carry = Carry(redactor)
         self._meter: Meter | None = None
         self._cell: str | None = None
         self._counted: Counter[str] = Counter()
         self._killer: threading.Timer | None = None
-        self._steps: dict[str, tuple[str, float]] = {}
+        self.gate = Gate(self, desk)
+        self.steps = Steps(self, desk.clock, self.gate.require)
         self._secrets = self._attached = 0
+
+    def follow(self, past: Past, break_glass: str | None) -> None:
+        """Go on from what other runs, or this one before it waited, have done."""
+        self.steps.past = self.gate.past = past
+        self.gate.break_glass = break_glass
 
     def journal(self, kind: str, *, durable: bool = False, **details: Any) -> None:
         """Write down what happened, without secrets, and tell whoever listens."""
-        with self._turn:
-            self._write({"kind": kind, **hide_event(self.redactor, details)}, durable=durable)
+        with self.turn:
+            self.write({"kind": kind, **hide_event(self.redactor, details)}, durable=durable)
 
-    def _write(self, event: Mapping[str, Any], *, durable: bool = False) -> None:
+    def write(self, event: Mapping[str, Any], *, durable: bool = False) -> None:
         """Store an event that is clean, with the number of secrets that were hidden since the one before."""
-        with self._turn:
+        with self.turn:
             kind, *rest = event.items()
             stored: Event = dict([kind, ("at", format_instant(self._desk.clock())), *rest])
             if found := self.redactor.hidden - self._counted:
@@ -77,9 +84,9 @@ class Supervisor:
     # What the engine reports.
 
     def cell_began(self, cell: str) -> None:
-        with self._turn:
+        with self.turn:
             self._settle()
-            self._cell, self._meter = cell, Meter(self._allowance, CELL_OUTPUT_LIMIT)
+            self._cell, self._meter = cell, Meter(self.allowance, CELL_OUTPUT_LIMIT)
             self.journal("cell-began", cell=cell)
 
     def output(self, cell: str, kind: str, content: Mapping[str, Any]) -> None:
@@ -88,7 +95,7 @@ class Supervisor:
         The end of a stream waits while it may be the beginning of a secret. Whatever is shown beside a stream lets it
         go, but a change of an earlier output does not: it does not part what was printed from what will be.
         """
-        with self._turn:
+        with self.turn:
             if kind == CUT:
                 self._cut(content)
             elif kind == "stream":
@@ -100,7 +107,7 @@ class Supervisor:
                 self._keep(cell, kind, hide_content(self.redactor, content))
 
     def cell_ended(self, cell: str, status: CellStatus, seconds: float) -> None:
-        with self._turn:
+        with self.turn:
             self._settle()
             self.journal("cell-ended", durable=True, cell=cell, status=status.value, seconds=round(seconds, 4))
 
@@ -109,10 +116,10 @@ class Supervisor:
             self._meter.said({"bytes": int(said["bytes"]), "sha256": str(said["sha256"])[:64]})
 
     def _keep(self, cell: str, kind: str, content: Mapping[str, Any]) -> None:
-        meter = self._meter or Meter(self._allowance)
+        meter = self._meter or Meter(self.allowance)
         kept = meter.take(kind, content)
         if kept is not None:
-            self._write({"kind": "output", "cell": cell, "type": kind, "content": kept})
+            self.write({"kind": "output", "cell": cell, "type": kind, "content": kept})
 
     def _let_go(self) -> None:
         for name, text in self._carry.flush():
@@ -123,7 +130,7 @@ class Supervisor:
         self._let_go()
         if self._meter and (cut := self._meter.cut):
             text = cut_sentence(cut)
-            self._write({"kind": "output", "cell": self._cell, "type": "stream", "content": _stderr(text)})
+            self.write({"kind": "output", "cell": self._cell, "type": "stream", "content": _stderr(text)})
         self._cell = self._meter = None
 
     # What the kernel asks.
@@ -138,8 +145,8 @@ class Supervisor:
             "note": lambda text: self._tell("note", text=text),
             "attach": self._attach,
             "findings": self._findings,
-            "step-begin": self._step_begin,
-            "step-end": self._step_end,
+            **self.steps.answers,
+            **self.gate.answers,
         }
         if question not in answers:
             raise BadInput(f"the supervisor does not know the question {question!r}")
@@ -154,11 +161,11 @@ class Supervisor:
 
     def _tell(self, kind: str, **details: Any) -> None:
         """Journal what a cell tells, as long as a run has not told too much; `text` or `sql` is the telling part."""
-        with self._turn:
+        with self.turn:
             name = "sql" if "sql" in details else "text"
-            kept = self._allowance.tell(self.redactor.json(str(details[name])))
+            kept = self.allowance.tell(self.redactor.json(str(details[name])))
             if kept is not None:
-                self._write({"kind": kind, **details, name: kept})
+                self.write({"kind": kind, **details, name: kept})
 
     def _scratch(self) -> dict[str, Any] | None:
         login = self._desk.experiments()
@@ -169,7 +176,7 @@ class Supervisor:
     def _secret(self, value: str, kind: str = "secret") -> None:
         if not isinstance(value, str) or len(value) > LONGEST_SECRET:
             raise BadInput("a secret is a text of at most 64 KiB", hint="make known what of it is secret")
-        with self._turn:
+        with self.turn:
             self._secrets += 1
             if self._secrets > MOST_SECRETS:
                 raise BadInput(f"more than {MOST_SECRETS} secrets were made known in this run")
@@ -179,21 +186,21 @@ class Supervisor:
         if not _ATTACHMENT.fullmatch(name):
             raise BadInput(f"{name!r} is no name for an attachment", hint="use letters, digits, dot, dash, underscore")
         raw = base64.b64decode(content)
-        with self._turn:
+        with self.turn:
             kept = hide_file(self.redactor, raw)
             self._charge_attachment(name, len(kept))
             stored = self._harmless_name(name)
             self.staging.attach(stored, kept)
             event = {"kind": "attachment", "name": stored, "bytes": len(kept)}
-            self._write({**event, "sha256": hashlib.sha256(kept).hexdigest()})
+            self.write({**event, "sha256": hashlib.sha256(kept).hexdigest()})
         return stored
 
     def _charge_attachment(self, name: str, size: int) -> None:
         self._attached += 1
-        if size > self._allowance.attachments or self._attached > MOST_ATTACHMENTS:
-            left = f"{self._allowance.attachments} bytes of what one run may attach are left"
+        if size > self.allowance.attachments or self._attached > MOST_ATTACHMENTS:
+            left = f"{self.allowance.attachments} bytes of what one run may attach are left"
             raise BadInput(f"attachment {name} has {size} bytes", hint=left)
-        self._allowance.attachments -= size
+        self.allowance.attachments -= size
 
     def _harmless_name(self, name: str) -> str:
         """The name of a file, unless it is or holds a secret."""
@@ -202,43 +209,14 @@ class Supervisor:
         return f"hidden-{self._attached}{'.gz' if name.endswith('.gz') else ''}"
 
     def _findings(self) -> list[dict[str, Any]]:
-        with self._turn:
+        with self.turn:
             return [{**finding.to_json(), "weight": finding.weight} for finding in findings_of(self.staging.events)]
-
-    def _step_begin(self, name: str) -> None:
-        """Journal the beginning of a step durably; only then may the kernel act."""
-        if self.stopped_as:
-            raise Refused(f"step {name!r} was not begun: the run is being stopped")
-        if len(name) > LONGEST_NAME:
-            raise BadInput(f"the name of a step has {len(name)} letters", hint=f"{LONGEST_NAME} at the most are taken")
-        with self._turn:
-            stored = self.redactor.json(name)
-            if any(event["kind"] == "step-began" and event["name"] == stored for event in self.staging.events):
-                raise BadInput(f"step {name!r} was begun before in this run", hint="give each step a name of its own")
-            self._steps[name] = (stored, self._desk.clock().timestamp())
-            self._write({"kind": "step-began", "name": stored}, durable=True)
-
-    def _step_end(self, name: str, status: str, evidence: Any) -> None:
-        with self._turn:
-            stored, began = self._steps.pop(name)
-            kept = self._evidence(self.redactor.json(evidence))
-            seconds = round(self._desk.clock().timestamp() - began, 4)
-            event = {"kind": "step-ended", "name": stored, "status": status, "seconds": seconds, "evidence": kept}
-            self._write(event, durable=True)
-
-    def _evidence(self, evidence: Any) -> Any:
-        """What proves a step, or where it is too long its beginning and end."""
-        text = canonical(evidence).decode()
-        kept = self._allowance.tell(text)
-        if kept is None:
-            return {"cut": f"{len(text)} characters of evidence were not kept"}
-        return evidence if len(text) <= LONGEST_TOLD else {"cut": kept}
 
     # How a run is ended from outside.
 
     def stop(self, outcome: Outcome) -> None:
         """Interrupt the running cell, and kill the kernel where it does not listen. A second call kills at once."""
-        with self._turn:
+        with self.turn:
             again, self.stopped_as = self.stopped_as is not None, self.stopped_as or outcome
         if self.kernel is None:
             return
@@ -255,10 +233,10 @@ class Supervisor:
         """The kernel is gone: nothing more arrives."""
         if self._killer:
             self._killer.cancel()
-        with self._turn:
+        with self.turn:
             self._settle()
-            if self._allowance.untold:
-                self.journal("note", text=f"{self._allowance.untold} more statements and remarks were not kept.")
+            if self.allowance.untold:
+                self.journal("note", text=f"{self.allowance.untold} more statements and remarks were not kept.")
 
 
 def _stderr(text: str) -> dict[str, str]:

@@ -89,6 +89,11 @@ class Session:
             cursor = self.connection.cursor(row_factory=dict_row).execute(marked(statement).encode(), parameters)
             return cursor.fetchall() if cursor.description else []
 
+    def change(self, statement: str, parameters: Parameters | None = None) -> int:
+        """How many rows a statement has changed."""
+        with self._told(statement):
+            return max(self.connection.execute(marked(statement).encode(), parameters).rowcount, 0)
+
     def answer(
         self, package: str, stem: str, name: str = "", parameters: Parameters | None = None, /, **names: str
     ) -> list[dict[str, Any]]:
@@ -143,6 +148,17 @@ class Session:
         with self._told("read-only transaction", listened=False), self.connection.transaction(force_rollback=True):
             self.connection.execute("SET TRANSACTION READ ONLY")
             yield self
+
+    @contextmanager
+    def changing(self) -> Iterator[Self]:
+        """One transaction, committed at the end, and undone where something is raised."""
+        with self._told("transaction", listened=False), self.connection.transaction():
+            yield self
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the transaction that was begun is still open and well."""
+        return self.connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
 
     def _limit(self, limits: Limits) -> None:
         self.limits = limits

@@ -1,6 +1,6 @@
--- Question: end every other session of this application name; how many were there?
+-- Question: end every other session of this application name; and wait until it is gone; how many were there?
 -- Privileges: the same role as those sessions, pg_signal_backend or superuser
 -- Servers: 14-18
-SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) AS ended
+SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 2000)) AS ended
 FROM pg_stat_activity
 WHERE application_name = left(%(application_name)s::text, 63) AND pid <> pg_backend_pid();
