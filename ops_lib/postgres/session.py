@@ -87,7 +87,8 @@ class Session:
         """The rows of one statement; named placeholders are `%(name)s`, and only where parameters are given."""
         with self._told(statement):
             cursor = self.connection.cursor(row_factory=dict_row).execute(marked(statement).encode(), parameters)
-            return cursor.fetchall() if cursor.description else []
+            answered = cursor.pgresult and cursor.pgresult.status == psycopg.pq.ExecStatus.TUPLES_OK
+            return cursor.fetchall() if answered else []  # rows without a column are rows too
 
     def change(self, statement: str, parameters: Parameters | None = None) -> int:
         """How many rows a statement has changed."""

@@ -50,7 +50,7 @@ PLANNED = "INSERT INTO effects VALUES (%(number)s, 'plan'); SELECT pg_sleep(0.01
 EFFECT = "\"INSERT INTO effects VALUES (%(n)s, '{}')\", {{'n': number}}"
 SLEEP = 't.rows("SELECT pg_sleep(0.01)")'
 COUNTED = "t.change(\"INSERT INTO effects VALUES (%(n)s, 'counter')\", {'n': number})"
-LOOKED = "\"SELECT FROM effects WHERE number = %(n)s AND step = 'probed'\", {'n': number}"
+LOOKED = "\"SELECT 1 FROM effects WHERE number = %(n)s AND step = 'probed'\", {'n': number}"
 CELLS = (
     "from ops_lib.runbook import *",
     f"step('row', lambda t: (t.change({EFFECT.format('row')}), {SLEEP})[0])",

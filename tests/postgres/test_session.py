@@ -83,3 +83,9 @@ def test_a_run_is_found_by_name_however_long_its_runbook_is() -> None:
     name = application_name("TEAM-" + "X" * 80, "01KDVDNA000000000000000000")
     assert len(name) <= 63
     assert name.endswith("/01KDVDNA000000000000000000")
+
+
+def test_rows_without_a_column_are_rows(session: Session) -> None:
+    """A probe may only want to know whether there is one."""
+    assert session.rows("SELECT FROM generate_series(1, 2)") == [{}, {}]
+    assert session.rows("SELECT WHERE false") == []
