@@ -47,6 +47,16 @@ def names_of(who: str, people: Mapping[str, Person]) -> frozenset[str]:
     return frozenset({account, *(person.name for person in people.values() if account in person.users)})
 
 
+def person_behind(who: str, people: Mapping[str, Person]) -> str:
+    """The name of the person who works under an account, or the account where nobody is known to.
+
+    >>> person_behind("am (as root)", {"ana": Person(name="ana", users=("am",))}), person_behind("bo", {})
+    ('ana', 'bo')
+    """
+    account = who.removesuffix(" (as root)")
+    return next((person.name for person in people.values() if account in person.users), account)
+
+
 def allowed_signers(people: Sequence[Person], namespace: str) -> str:
     """The file that `ssh-keygen -Y verify` reads: who may sign with which key.
 

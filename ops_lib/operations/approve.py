@@ -13,7 +13,7 @@ from ops_lib.archive.staging import events_of
 from ops_lib.model.approval import Bound, Kind, bound_from, expiry, statement
 from ops_lib.model.errors import BadInput, Refused, WaitsForApproval
 from ops_lib.model.ledger import EntryKind, canonical
-from ops_lib.model.people import holder_of
+from ops_lib.model.people import holder_of, person_behind
 from ops_lib.model.run import Cause, Outcome
 from ops_lib.model.times import format_instant
 from ops_lib.operations.desk import Desk, Listener, nobody
@@ -56,7 +56,7 @@ def approve(desk: Desk, found: Waiting, yes: Yes) -> None:
 def approver(desk: Desk, key: Path | None, *, signed: bool) -> tuple[str, str]:
     """Who says yes, and how that is known: by an SSH key where it is signed, else by the local account."""
     if not signed:
-        return desk.who.removesuffix(" (as root)"), desk.how_known
+        return person_behind(desk.who, desk.people), desk.how_known
     if key is None:
         raise Refused("this target wants approvals signed", hint="name your SSH key with --key FILE")
     public = public_key(key)

@@ -12,6 +12,8 @@ TARGETS = """\
 #   kind: postgres
 #   service: platform                  # or dsn: "host=db.internal dbname=platform user=ana"
 #   production: false
+#   approvals: 1                       # people who say yes before a step; production: true demands one, signed with a
+#                                      # key of infrastructure/people.yaml: ana: {keys: ["ssh-ed25519 AAAA..."]}
 #   roles: {read-only: ops_investigate}   # what a login becomes by SET ROLE; leave it out where it logs in as that
 
 demo: {kind: postgres, embedded: true, roles: {read-only: ops_investigate, changes: ops_migrate}}

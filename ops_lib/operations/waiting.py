@@ -8,7 +8,7 @@ from ops_lib.archive.approvals import approvals_for, owed_reviews
 from ops_lib.archive.chains import journal_of, past_of
 from ops_lib.archive.staging import unfinished
 from ops_lib.model.approval import Approval, Asking, counting
-from ops_lib.model.errors import BadInput, DoesNotVerify
+from ops_lib.model.errors import BadInput, DoesNotVerify, OpsError
 from ops_lib.model.journal import waits
 from ops_lib.operations.desk import Desk
 from ops_lib.operations.gate import asking_of, last_asked
@@ -47,8 +47,16 @@ class Owed:
 
 
 def all_waiting(desk: Desk) -> list[Waiting]:
-    """Every run that waits, the oldest first."""
-    return [found for run_id in unfinished(desk.archive) if (found := _of(desk, run_id))]
+    """Every run that waits, the oldest first; one that cannot be shown is warned of, and hides no other."""
+    return [found for run_id in unfinished(desk.archive) if (found := _shown(desk, run_id))]
+
+
+def _shown(desk: Desk, run_id: str) -> Waiting | None:
+    try:
+        return _of(desk, run_id)
+    except OpsError as error:
+        desk.warn(f"run {run_id} cannot be shown: {error}")
+        return None
 
 
 def waiting(desk: Desk, text: str) -> Waiting:

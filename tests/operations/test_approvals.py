@@ -19,13 +19,15 @@ from ops_lib.model.run import Request
 from ops_lib.model.target import Login, Target
 from ops_lib.operations.approve import Yes, approve, decline, go_on
 from ops_lib.operations.desk import Desk
+from ops_lib.operations.proceed import waiting_run
 from ops_lib.operations.recover import recover
+from ops_lib.operations.resume import resume
 from ops_lib.operations.review import review
 from ops_lib.operations.run import Sealed, run
 from ops_lib.operations.waiting import Waiting, all_waiting, owed
 from tests.conftest import open_session
 from tests.operations.conftest import CAUSE
-from tests.operations.test_steps import NEEDS, START, effects
+from tests.operations.test_steps import NEEDS, START, dies_once, effects
 
 WriteRunbook = Callable[..., Request]
 PLAN = "p = plan(target(), \"INSERT INTO effects VALUES ('a')\")\np"
@@ -235,4 +237,49 @@ def test_a_waiting_run_can_be_declined_or_its_glass_broken(
     found = left_waiting(guarded, change(write_runbook))
     again: Sealed = go_on(guarded, found.run_id, CAUSE, break_glass="it burns")
     assert again.record["approvals"][0]["kind"] == "break-glass"
+    assert effects(database) == ["a"]
+
+
+def test_a_yes_lasts_over_a_resume_until_it_expires(
+    guarded: Desk, database: Login, write_runbook: WriteRunbook, tmp_path: Path
+) -> None:
+    """What was approved is gone on with after a kill; later the run that resumes it waits itself, and then goes on."""
+    dies = f"{dies_once(tmp_path / 'one')}\n{dies_once(tmp_path / 'two')}\nstep('more', lambda: 1)"
+    request = write_runbook(START, PLAN, "approved(p)", "step('apply', p.apply)", dies, **NEEDS)
+    found = left_waiting(guarded, request)
+    approve(by(guarded, "ben"), found, Yes())
+    first = go_on(guarded, found.run_id, CAUSE)
+    assert (first.record["outcome"], effects(database)) == ("failed", ["a"])
+    second = resume(guarded, found.run_id, {}, CAUSE)
+    assert (second.record["outcome"], second.record["approvals"][0]["who"]) == ("failed", "ben")
+    late = replace(guarded, clock=lambda: guarded.clock() + timedelta(hours=9))
+    with pytest.raises(WaitsForApproval):
+        resume(late, found.run_id, {}, CAUSE)
+    (again,) = all_waiting(late)
+    assert (again.digest, again.steps_done) == (found.digest, ("apply",))
+    approve(by(late, "eve"), again, Yes())
+    third = resume(late, found.run_id, {}, CAUSE)
+    assert (third.record["run_id"], third.record["resumes"]) == (again.run_id, second.record["run_id"])
+    assert [(step["name"], step["status"]) for step in third.record["steps"]] == [
+        ("apply", "carried"),
+        ("more", "done"),
+    ]
+    assert effects(database) == ["a"]
+    assert verify_archive(late.archive).faults == ()
+
+
+def test_a_run_that_dies_while_it_goes_on_is_sealed_and_resumed(
+    guarded: Desk, database: Login, write_runbook: WriteRunbook
+) -> None:
+    """It waits no more: recovery seals it as interrupted, and its yes still holds for the run that resumes it."""
+    found = left_waiting(guarded, change(write_runbook))
+    approve(by(guarded, "ben"), found, Yes())
+    staging = waiting_run(guarded, found.run_id)
+    with pytest.raises(Refused, match="somebody is working on"):
+        go_on(guarded, found.run_id, CAUSE)
+    staging.append({"kind": "continued", "at": staging.events[-1]["at"], "owner": None}, durable=True)
+    staging.close()
+    assert recover(guarded).sealed == (found.run_id,)
+    again = resume(guarded, found.run_id, {}, CAUSE)
+    assert (again.record["outcome"], again.record["resumes"]) == ("succeeded", found.run_id)
     assert effects(database) == ["a"]
