@@ -74,7 +74,9 @@ def _say_yes(desk: "Desk", given: Namespace, found: "Waiting") -> None:
 
     approving.check_unchanged(desk, found.run_id)
     if given.yes is None:
-        render.question(found)
+        from ops_lib.cli.asking import question  # noqa: PLC0415
+
+        render.lines(question(found))
         _ask(found)
     elif len(given.yes) < SHORTEST_DIGEST or not found.digest.startswith(given.yes.lower()):
         raise Refused(f"run {found.run_id} asks for plan {found.digest}, and not for {given.yes}", hint="look again")

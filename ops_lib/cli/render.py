@@ -288,36 +288,6 @@ def answers(found: Sequence[Any], *, as_json: bool) -> None:
         print(f"{'ok' if answer.well else 'FAULT':>6}  {answer.what}: {answer.text}")
 
 
-def question(found: Any) -> None:
-    """What somebody is asked to say yes to: the plan, whole, on what it would act, and why."""
-    from ops_lib.model.verdict import plain  # noqa: PLC0415
-
-    terms, demand = found.asking.terms, found.asking.demand
-    print(f"{found.runbook} {plain(found.title)} ({found.hazard}), run {found.run_id}")
-    facts = {
-        "target": ", ".join(f"{name} {plain(value)}" for name, value in terms.target.items() if value is not None),
-        "asked by": f"{plain(found.who)}, {found.since}",
-        "reason": plain(found.reason or "-"),
-        "parameters": ", ".join(f"{name}={plain(value)}" for name, value in terms.parameters.items()) or "-",
-        "demanded": f"{demand.approvals} {'signed ' if demand.signed else ''}approvals, {found.missing} missing",
-        "done so far": ", ".join(map(plain, found.steps_done)) or "no step",
-        "touches": ", ".join(map(plain, terms.plan.objects)) or "nothing that could be read from the statements",
-    }
-    for name, value in facts.items():
-        print(f"{name:>12}  {value}")
-    print(f"\nIt would do: {plain(terms.plan.title)}")
-    for statement in terms.plan.statements:
-        lines([f"    {plain_line(line)}" for line in f"{statement};".splitlines()])
-    for name, value in terms.plan.values.items():
-        print(f"    with {plain(name)} = {plain(value)}")
-    print(f"\ndigest {found.digest}")
-
-
-def plain_line(line: str) -> str:
-    """A line as it is, without what would move a cursor."""
-    return "".join(letter if letter.isprintable() else "?" for letter in line.expandtabs(4))
-
-
 def waiting(found: Sequence[Any], reviews: Sequence[Any]) -> None:
     """One line a run that waits, and one a review that is owed."""
     from ops_lib.model.verdict import plain  # noqa: PLC0415

@@ -21,11 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ops_lib.archive import locks
-from ops_lib.archive.chains import successor
 from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.staging import Staging
 from ops_lib.model import ulid
-from ops_lib.model.approval import identity_of
 from ops_lib.model.errors import ArchiveUnwritable, BadInput, Interrupted, OpsError, Refused, WaitsForApproval
 from ops_lib.model.journal import last_pass
 from ops_lib.model.ledger import EntryKind
@@ -39,6 +37,7 @@ from ops_lib.notebooks.catalogue import read_catalogue
 from ops_lib.notebooks.execution import execute, planned_cells, prepare
 from ops_lib.notebooks.front_matter import read_notebook
 from ops_lib.notebooks.parameters import binding_source
+from ops_lib.operations.continuity import check_chain, check_same_target, taken_up
 from ops_lib.operations.desk import Desk, Listener, nobody
 from ops_lib.operations.hiding import hide_notebook
 from ops_lib.operations.known import redactor_for
@@ -139,19 +138,12 @@ def _declare(desk: Desk, request: Request, bound: Bound, supervisor: Supervisor)
         "parameters": plain_parameters(bound.values),
         "target": _target_json(bound, None),
         "given": bound.target.dsn or bound.target.name,
-        **_taken_up(request, supervisor.steps.past),
+        **taken_up(request, supervisor.steps.past),
     }
     known = {"run_id": staging.run_id, "owner": this_process(), "software": software()}
     supervisor.journal("opened", durable=True, **known, **opened)
     declare_intent(desk, staging)
     return prepared
-
-
-def _taken_up(request: Request, past: Past) -> dict[str, Any]:
-    """What only some runs have to declare: which run they take up, what was said of its steps, a broken glass."""
-    said = {name: word.value for name, word in past.settled.items()}
-    told = {"resumes": past.resumes, "settled": said, "break_glass": request.break_glass}
-    return {name: value for name, value in told.items() if value}
 
 
 def declare_intent(desk: Desk, staging: Staging) -> None:
@@ -170,7 +162,7 @@ def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     outcome = Outcome.SUCCEEDED
     try:
         with _deadline(bound.runbook, supervisor):
-            _check_chain(desk, supervisor)
+            check_chain(desk.archive, supervisor.steps.past, supervisor.staging.run_id)
             _check_needs(bound, supervisor)
             with _alone(desk, bound, supervisor):
                 _execute(desk, bound, prepared, supervisor)
@@ -189,14 +181,6 @@ def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     return {"outcome": outcome.value, "error": error}
 
 
-def _check_chain(desk: Desk, supervisor: Supervisor) -> None:
-    """A run is taken up once: where two try, the one whose intent came first goes on."""
-    resumes, run_id = supervisor.steps.past.resumes, supervisor.staging.run_id
-    first = successor(desk.archive, resumes) if resumes else None
-    if first not in (None, run_id):
-        raise Refused(f"run {resumes} was taken up by run {first} already", hint=f"runbook resume {first}")
-
-
 def _check_needs(bound: Bound, supervisor: Supervisor) -> None:
     """Refuse where something that the runbook needs is missing; the target's identity goes into the journal."""
     if bound.refusal:
@@ -207,22 +191,12 @@ def _check_needs(bound: Bound, supervisor: Supervisor) -> None:
         with connect(bound.login, application_name=name, hazard=bound.runbook.hazard) as connection:
             identity = identify(connection)
         given, target = bound.target.dsn or bound.target.name, _target_json(bound, identity)
-        _check_same_target(supervisor.steps.past.target, target)
+        check_same_target(supervisor.steps.past.target, target)
         supervisor.journal("target", target=target, application_name=name, given=given)
         for session in supervisor.steps.past.sessions:
             end_sessions(bound.login, session)
     for need in bound.runbook.needs:
         _check_need(need, identity)
-
-
-def _check_same_target(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> None:
-    """A run is taken up only on the target on which it began."""
-    if before is None:
-        return
-    was, found = identity_of(before), identity_of(now or {})
-    changed = [f"{name} was {was[name]} and is {found[name]}" for name in was if was[name] != found[name]]
-    if changed:
-        raise Refused(f"the target is another one: {', '.join(changed)}", hint="begin a new run on it")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ops_lib.archive.chains import past_of
 from ops_lib.archive.verification import verify_archive
 from ops_lib.model.errors import BadInput, Refused
 from ops_lib.model.run import Request
@@ -208,6 +209,20 @@ def test_a_run_is_taken_up_once(on_database: Desk, write_runbook: WriteRunbook) 
     done = run(on_database, write_runbook(START, **NEEDS))
     with pytest.raises(Refused, match="has succeeded"):
         resume(on_database, id_of(done), {}, CAUSE)
+
+
+def test_of_two_that_take_up_a_run_the_first_goes_on(
+    on_database: Desk, database: Login, write_runbook: WriteRunbook, tmp_path: Path
+) -> None:
+    """A second one that had read the same past finds it taken, and does nothing."""
+    request = write_runbook(START, f"{dies_once(tmp_path / 'died')}\n{effect('one')}", **NEEDS)
+    first = run(on_database, request)
+    past = past_of(on_database.archive, id_of(first))
+    second = run(on_database, request, past=past)
+    third = run(on_database, request, past=past)
+    assert (second.record["outcome"], third.record["outcome"]) == ("succeeded", "refused")
+    assert f"was taken up by run {id_of(second)} already" in third.record["error"]["message"]
+    assert (third.record["cells"], effects(database)) == ([], ["one"])
 
 
 def test_a_step_is_tried_again_only_where_it_says_so(desk: Desk, write_runbook: WriteRunbook, tmp_path: Path) -> None:
