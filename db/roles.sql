@@ -44,6 +44,9 @@ CREATE EXTENSION IF NOT EXISTS amcheck;
 
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 
+-- Where the steps of runbooks leave a row in the transaction of their effect; the table is made by the first of them.
+CREATE SCHEMA IF NOT EXISTS ops_runbooks AUTHORIZATION ops_migrate;
+
 DO $$
 DECLARE
     checked record;

@@ -147,7 +147,7 @@ def secret(value: str) -> str:
     return value
 
 
-def plan(database: Session, *what: str, title: str = "Plan", values: Mapping[str, Any] | None = None) -> "Planned":
+def plan(*what: str, title: str = "Plan", values: Mapping[str, Any] | None = None) -> "Planned":
     """What a change would do: statements, or `.sql` files of some, in the order in which `apply` sends them."""
     return Planned(planning.planned(what, title=title, values=values or {}))
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg import sql
+
 from ops_lib.model.errors import BadInput, OpsError, StatementFailed
 from ops_lib.model.step import Found
 from ops_lib.postgres import questions
@@ -65,15 +67,23 @@ class Transaction:
         return self._session.change(statement, parameters)
 
 
+def _as_itself(session: Session) -> None:
+    """Be the role of the login until the end of the transaction: what an action became may not touch the rows."""
+    role = sql.Identifier(session.login.role) if session.login.role else sql.SQL("NONE")
+    session.rows(sql.SQL("SET LOCAL ROLE {}").format(role).as_string(None))
+
+
 def prepare(session: Session) -> str | None:
     """Make the table where there is none; why no row can be left, or nothing where one can."""
     try:
-        (there,) = session.answer(questions.__name__, STEM, "there")
-        if not there["schema_there"]:
-            session.answer(questions.__name__, STEM, "make_schema")
-        if not there["table_there"]:
-            session.answer(questions.__name__, STEM, "make_table")
-        (there,) = session.answer(questions.__name__, STEM, "there")
+        with session.changing():
+            _as_itself(session)
+            (there,) = session.answer(questions.__name__, STEM, "there")
+            if not there["schema_there"]:
+                session.answer(questions.__name__, STEM, "make_schema")
+            if not there["table_there"]:
+                session.answer(questions.__name__, STEM, "make_table")
+            (there,) = session.answer(questions.__name__, STEM, "there")
     except StatementFailed as error:
         return f"ops_runbooks.steps cannot be made: {error.message}"
     return None if there["usable"] else "this role may not read and write ops_runbooks.steps"
@@ -82,10 +92,12 @@ def prepare(session: Session) -> str | None:
 def look(session: Session, place: Place) -> Look:
     """Whether a step that was to leave a row has had its effect."""
     try:
-        (there,) = session.answer(questions.__name__, STEM, "there")
-        if not there["usable"]:
-            return Look(found=Found.UNKNOWN, why="ops_runbooks.steps is gone, or may not be read")
-        rows = session.answer(questions.__name__, STEM, "find", place.parameters)
+        with session.changing():
+            _as_itself(session)
+            (there,) = session.answer(questions.__name__, STEM, "there")
+            if not there["usable"]:
+                return Look(found=Found.UNKNOWN, why="ops_runbooks.steps is gone, or may not be read")
+            rows = session.answer(questions.__name__, STEM, "find", place.parameters)
     except OpsError as error:
         return Look(found=Found.UNKNOWN, why=error.message)
     return _judged(rows)
@@ -102,6 +114,7 @@ def _judged(rows: list[dict[str, Any]]) -> Look:
 def act(session: Session, place: Place, action: Callable[[Transaction], Any]) -> Any:
     """The answer of an action, once its effect and its row are committed together; HadItsEffect where they were."""
     with session.changing():
+        _as_itself(session)
         if not session.answer(questions.__name__, STEM, "begin", place.parameters):
             found = _judged(session.answer(questions.__name__, STEM, "find", place.parameters))
             raise HadItsEffect(place.step, found)
@@ -119,12 +132,14 @@ def act_without_row(session: Session, action: Callable[[Transaction], Any]) -> A
 
 
 def _complete(session: Session, place: Place, answer: str) -> None:
-    values = {**place.parameters, "answer": answer}
-    if not session.in_transaction or not session.answer(questions.__name__, STEM, "end", values):
-        raise OpsError(
-            f"the action of step {place.step!r} ended its transaction by itself",
-            hint="leave COMMIT and ROLLBACK to the step, or give it an action without an argument, and a probe",
-        )
+    if session.in_transaction:
+        _as_itself(session)
+        if session.answer(questions.__name__, STEM, "end", {**place.parameters, "answer": answer}):
+            return
+    raise OpsError(
+        f"the action of step {place.step!r} ended its transaction by itself",
+        hint="leave COMMIT and ROLLBACK to the step, or give it an action without an argument, and a probe",
+    )
 
 
 def json_text(answer: Any) -> str:

@@ -13,7 +13,7 @@ TARGETS = "demo: {kind: postgres, embedded: true, approvals: 1}\n"
 FRONT = "---\nid: TST-001\ntitle: A change\nhazard: changes\nowner: ana\ntimeout: 2m\nneeds: [target:postgres]\n---"
 CELLS = (
     "from ops_lib.runbook import *",
-    'p = plan(target(), "CREATE TEMP TABLE seen AS SELECT 1 AS a", title="Remember one")\np',
+    'p = plan("CREATE TEMP TABLE seen AS SELECT 1 AS a", title="Remember one")\np',
     "approved(p)",
     'step("apply", p.apply)',
 )

@@ -57,7 +57,7 @@ CELLS = (
     f"step('counter', lambda t: ({COUNTED}, t.change('UPDATE counter SET n = n + 1'))[1])",
     f"step('probed', lambda: target().rows({EFFECT.format('probed')}), probe=lambda: bool(target().rows({LOOKED})))",
     "import time\nstep('file', lambda: (time.sleep(0.01), log_of(number), time.sleep(0.01))[0])",
-    f"p = plan(target(), {PLANNED!r}, values={{'number': number}})\napproved(p)\nstep('plan', p.apply)",
+    f"p = plan({PLANNED!r}, values={{'number': number}})\napproved(p)\nstep('plan', p.apply)",
     f"step('evidence', lambda t: t.change({EFFECT.format('evidence')}), evidence=lambda: {{'seen': number}})",
 )
 

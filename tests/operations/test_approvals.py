@@ -30,7 +30,7 @@ from tests.operations.conftest import CAUSE
 from tests.operations.test_steps import NEEDS, START, dies_once, effects
 
 WriteRunbook = Callable[..., Request]
-PLAN = "p = plan(target(), \"INSERT INTO effects VALUES ('a')\")\np"
+PLAN = "p = plan(\"INSERT INTO effects VALUES ('a')\")\np"
 CHANGE = (START, "step('before', lambda: 1)", PLAN, "approved(p)", "step('apply', p.apply)")
 DAYS = "days: int = 3  # how many (1 to 99)"
 
@@ -109,7 +109,7 @@ def test_whatever_changes_voids_the_yes(guarded: Desk, database: Login, write_ru
     """Another plan asks again, another runbook is refused with the difference, and an expired yes is none."""
     with open_session(database) as session:
         session.execute("CREATE TABLE todo AS SELECT 'a'::text AS name")
-    cell = "p = plan(target(), *[f\"INSERT INTO effects VALUES ('{r['name']}')\" for r in target().rows('TABLE todo')])"
+    cell = "p = plan(*[f\"INSERT INTO effects VALUES ('{r['name']}')\" for r in target().rows('TABLE todo')])"
     request = write_runbook(START, cell, "approved(p)", "step('apply', p.apply)", **NEEDS)
     found = left_waiting(guarded, request)
     approve(by(guarded, "ben"), found, Yes())

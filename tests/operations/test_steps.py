@@ -180,6 +180,26 @@ def test_a_role_that_cannot_leave_rows_says_so(
         session.execute("DROP OWNED BY changer; DROP ROLE changer")
 
 
+def test_a_step_that_becomes_another_role_leaves_its_row_as_itself(
+    on_database: Desk, database: Login, write_runbook: WriteRunbook, tmp_path: Path
+) -> None:
+    """The changing role owns nothing of the platform and becomes the owner for the change; the rows stay its own."""
+    with open_session(database) as session:
+        session.execute("DROP ROLE IF EXISTS migrator; DROP ROLE IF EXISTS owning")
+        session.execute("CREATE ROLE migrator NOINHERIT; CREATE ROLE owning; GRANT owning TO migrator")
+        session.execute("CREATE SCHEMA ops_runbooks AUTHORIZATION migrator; ALTER TABLE effects OWNER TO owning")
+    desk = replace(on_database, reach=lambda *_: replace(database, role="migrator"))
+    action = "lambda t: (t.rows('SET ROLE owning'), t.change(\"INSERT INTO effects VALUES ('one')\"))[1]"
+    more = f"step('two', {action.replace('one', 'two')}, evidence=lambda: {dies_once(tmp_path / 'died')})"
+    first = run(desk, write_runbook(START, f"step('one', {action})", more, **NEEDS))
+    assert statuses(first) == {"one": "done", "two": "unknown"}
+    again = resume(desk, id_of(first), {}, CAUSE)
+    assert statuses(again) == {"one": "carried", "two": "carried"}
+    assert effects(database) == ["one", "two"]
+    with open_session(database) as session:
+        session.execute("DROP OWNED BY migrator, owning CASCADE; DROP ROLE migrator, owning")
+
+
 def test_what_is_not_as_it_was_is_refused_with_the_difference(
     on_database: Desk, database: Login, write_runbook: WriteRunbook, server: object
 ) -> None:
@@ -249,7 +269,7 @@ def test_a_step_that_cannot_be_understood_does_nothing(desk: Desk, write_runbook
 def test_a_plan_is_applied_as_a_step(on_database: Desk, database: Login, write_runbook: WriteRunbook) -> None:
     """It shows its statements and the objects they name; where nothing demands an approval, none is asked for."""
     statements = "INSERT INTO effects VALUES ('a'); INSERT INTO effects VALUES (%(b)s)"
-    planned = f"p = plan(target(), {statements!r}, values={{'b': 'b'}})\np"
+    planned = f"p = plan({statements!r}, values={{'b': 'b'}})\np"
     sealed = run(on_database, write_runbook(START, planned, "approved(p)", "step('apply', p.apply)", **NEEDS))
     assert (sealed.record["outcome"], sealed.record["approvals"]) == ("succeeded", [])
     assert effects(database) == ["a", "b"]
