@@ -26,7 +26,9 @@ def sealed_or_waiting(desk: Desk, given: Namespace, act: "Callable[[Listener], S
     """What a run has left; one that waits is shown as JSON where that is wanted, and is no record."""
     try:
         with Progress() as progress:
-            return act(progress)
+            sealed = act(progress)
+        render.resumable(sealed.record)
+        return sealed
     except WaitsForApproval as waits:
         if given.json and waits.run_id:
             from ops_lib.operations.waiting import waiting, waiting_json  # noqa: PLC0415

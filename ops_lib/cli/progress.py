@@ -51,6 +51,8 @@ class Progress:
                 self.say(self._headings.get(event["cell"]) or "reading the runbook")
             case "output" if MIME_TYPE in event["content"].get("data", {}):
                 self._found(event["content"]["data"][MIME_TYPE]["findings"])
+            case "step-began":
+                self.say(f"step {event['name']}")
             case "stopping":
                 self.say("stopping")
 

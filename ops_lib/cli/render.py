@@ -288,6 +288,12 @@ def answers(found: Sequence[Any], *, as_json: bool) -> None:
         print(f"{'ok' if answer.well else 'FAULT':>6}  {answer.what}: {answer.text}")
 
 
+def resumable(content: Mapping[str, Any]) -> None:
+    """How what a run has left undone is taken up, where it has begun to change something."""
+    if content["steps"] and content["outcome"] != "succeeded":
+        print(f"runbook: to go on where it stopped: runbook resume {content['run_id']}", file=sys.stderr)
+
+
 def waiting(found: Sequence[Any], reviews: Sequence[Any]) -> None:
     """One line a run that waits, and one a review that is owed."""
     from ops_lib.model.verdict import plain  # noqa: PLC0415

@@ -29,14 +29,19 @@ def folder(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "infrastructure").mkdir()
     (made / "infrastructure/targets.yaml").write_text(TARGETS)
     (made / "runbooks").mkdir()
-    cells = [{"cell_type": "raw", "id": "front", "metadata": {}, "source": FRONT}]
+    write(made, "TST-001", *CELLS)
+    return made
+
+
+def write(folder: Path, name: str, *sources: str) -> None:
+    """A runbook of some cells."""
+    cells = [{"cell_type": "raw", "id": "front", "metadata": {}, "source": FRONT.replace("TST-001", name)}]
     cells += [
         {"cell_type": "code", "id": f"c{n}", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
-        for n, source in enumerate(CELLS)
+        for n, source in enumerate(sources)
     ]
     notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
-    (made / "runbooks/tst-001.ipynb").write_text(json.dumps(notebook))
-    return made
+    (folder / f"runbooks/{name.lower()}.ipynb").write_text(json.dumps(notebook))
 
 
 def test_a_run_waits_until_its_digest_is_given(home: Path, folder: Path) -> None:
@@ -73,6 +78,22 @@ def test_a_broken_glass_is_seen_in_the_list(home: Path, folder: Path) -> None:
     own = command(home, folder, "review", "last", "--note", "fine")
     assert own.returncode == 3
     assert "somebody else has to review it" in own.stderr
+
+
+def test_a_run_that_died_is_resumed_as_it_says(home: Path, folder: Path) -> None:
+    """The command to go on is printed; what ended is carried, and the rest is done."""
+    marker = folder / "died"
+    dies = f"import os, pathlib\ndied = pathlib.Path({str(marker)!r})\n"
+    dies += "died.exists() or (died.touch(), os.kill(os.getpid(), 9))"
+    write(folder, "TST-002", *CELLS, dies, 'step("more", lambda: 7)')
+    ran = command(home, folder, "run", "TST-002", "--break-glass", "no time")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    run_id = ran.stderr.split("runbook resume ")[1].split()[0]
+    again = command(home, folder, "resume", run_id, "--break-glass", "no time", "--json")
+    assert again.returncode == 0, again.stdout + again.stderr
+    record = json.loads(again.stdout)
+    assert record["resumes"] == run_id
+    assert [(step["name"], step["status"]) for step in record["steps"]] == [("apply", "carried"), ("more", "done")]
 
 
 def test_what_has_succeeded_is_not_resumed(home: Path, folder: Path) -> None:
