@@ -51,6 +51,12 @@ def _faults(tables: Tables) -> Iterable[Sequence[Any]]:
         yield _counted(f"power cut, ext4 data={row['mode']}", row)
     for row in tables["small disks"]:
         yield _counted(f"a real run on a small disk ({row['limit']})", {**row, "points": row["runs"]})
+    for row in tables.get("steps", ()):
+        killed = sum(row["kills"].values())
+        what = f"runs of six changing steps, {killed} kills, resumed in {row['attempts']} attempts until done"
+        yield _counted(what, {**row, "points": row["runs"]})
+    for row in tables.get("approvals", ()):
+        yield _counted("steps of people around a gate that asks for approvals", {**row, "points": row["steps"]})
 
 
 def _counted(what: str, row: Row) -> Sequence[Any]:
