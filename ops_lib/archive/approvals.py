@@ -1,12 +1,12 @@
 """Approvals, broken glasses and reviews as entries of the ledger."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.signatures import verifies
 from ops_lib.model.approval import Approval, Bound, Kind, statement
+from ops_lib.model.entries import misshapen
 from ops_lib.model.ledger import Entry, EntryKind, canonical, parse_line
 from ops_lib.model.people import Person
 from ops_lib.model.times import parse_instant
@@ -14,19 +14,19 @@ from ops_lib.model.times import parse_instant
 _YES = (EntryKind.APPROVAL, EntryKind.BREAK_GLASS)
 
 
-def entries_of(root: Path, *kinds: EntryKind) -> Iterator[Entry]:
-    """The entries of some kinds, in order."""
+def entries_of(ledger: Ledger, *kinds: EntryKind) -> Iterator[Entry]:
+    """The entries of some kinds that a signed head covers, in order; nothing else was ever said."""
     marks = [f'"kind":"{kind.value}"'.encode() for kind in kinds]
-    for line in Ledger(root).lines():
+    for line in ledger.signed_lines():
         if any(mark in line for mark in marks):
             entry = parse_line(line)
-            if entry.kind in kinds:
+            if entry.kind in kinds and misshapen(entry) is None:
                 yield entry
 
 
-def approvals_for(root: Path, runs: frozenset[str], people: Mapping[str, Person]) -> list[Approval]:
+def approvals_for(ledger: Ledger, runs: frozenset[str], people: Mapping[str, Person]) -> list[Approval]:
     """Every yes that could be to one of these runs, in order; standing ones are not bound to any."""
-    entries = entries_of(root, *_YES)
+    entries = entries_of(ledger, *_YES)
     wanted = (e for e in entries if e.run_id in runs or e.body.get("kind") == Kind.STANDING)
     return [_approval(entry, people) for entry in wanted]
 
@@ -62,10 +62,10 @@ def said_in(entry: Entry) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def owed_reviews(root: Path) -> dict[str, list[Entry]]:
+def owed_reviews(ledger: Ledger) -> dict[str, list[Entry]]:
     """The runs that broke the glass and were not reviewed since, with their entries."""
     owed: dict[str, list[Entry]] = {}
-    for entry in entries_of(root, EntryKind.BREAK_GLASS, EntryKind.REVIEW):
+    for entry in entries_of(ledger, EntryKind.BREAK_GLASS, EntryKind.REVIEW):
         if entry.kind == EntryKind.REVIEW:
             owed.pop(str(entry.run_id), None)
         else:

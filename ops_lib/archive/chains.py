@@ -15,10 +15,10 @@ from ops_lib.model.step import Past, Prior, steps_of
 Events = Sequence[dict[str, Any]]
 
 
-def successor(root: Path, run_id: str) -> str | None:
+def successor(ledger: Ledger, run_id: str) -> str | None:
     """The run that took up another: the first whose intent says so. A later one found it taken, and did nothing."""
     wanted = f'"resumes":{json.dumps(run_id)}'.encode()
-    for line in Ledger(root).lines():
+    for line in ledger.signed_lines():
         if wanted in line:
             entry = json.loads(line)
             if entry["kind"] == EntryKind.INTENT and entry["body"].get("resumes") == run_id:
@@ -26,10 +26,10 @@ def successor(root: Path, run_id: str) -> str | None:
     return None
 
 
-def newest_of(root: Path, run_id: str) -> str:
+def newest_of(ledger: Ledger, run_id: str) -> str:
     """The last run of the chain that a run belongs to."""
-    following = successor(root, run_id)
-    return newest_of(root, following) if following else run_id
+    following = successor(ledger, run_id)
+    return newest_of(ledger, following) if following else run_id
 
 
 def journal_of(root: Path, run_id: str) -> Events:

@@ -7,7 +7,8 @@ from ops_lib.model.ledger import Entry, EntryKind, parse_line
 from ops_lib.model.tombstone import Action
 from ops_lib.model.ulid import is_ulid
 
-_OF_RUNS = (EntryKind.INTENT, EntryKind.RESULT, EntryKind.TOMBSTONE)
+_YES = (EntryKind.APPROVAL, EntryKind.BREAK_GLASS)
+_OF_RUNS = (EntryKind.INTENT, EntryKind.RESULT, EntryKind.TOMBSTONE, *_YES, EntryKind.DECLINE, EntryKind.REVIEW)
 
 
 def understood(line: bytes) -> Entry:
@@ -32,11 +33,18 @@ def misshapen(entry: Entry) -> str | None:
         return "does not name a run"
     if entry.kind == EntryKind.RESULT and not _files(entry.body.get("files"), _is_file):
         return "does not describe the files of a record"
+    if entry.kind in _YES and not _is_yes(entry.body):
+        return "does not say what was approved"
     if entry.kind == EntryKind.TOMBSTONE:
         return _misshapen_tombstone(entry.body)
     texts = ("runbook", "cause", "target") if entry.kind == EntryKind.INTENT else ()
     wrong = [name for name in texts if not isinstance(entry.body.get(name) or {}, Mapping)]
     return f"does not describe its {wrong[0]}" if wrong else None
+
+
+def _is_yes(body: Mapping[str, Any]) -> bool:
+    texts = ("digest", "kind", "expires_at", "how_known")
+    return all(isinstance(body.get(name), str) for name in texts) and isinstance(body.get("bounds"), dict)
 
 
 def _misshapen_tombstone(body: Mapping[str, Any]) -> str | None:

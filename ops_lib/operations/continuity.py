@@ -1,10 +1,10 @@
 """That a run which takes up another is its only successor, on the same target, and says so."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ops_lib.archive.chains import successor
+from ops_lib.archive.ledger import Ledger
 from ops_lib.model.approval import identity_of
 from ops_lib.model.errors import Refused
 from ops_lib.model.run import Request
@@ -18,9 +18,9 @@ def taken_up(request: Request, past: Past) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value}
 
 
-def check_chain(archive: Path, past: Past, run_id: str) -> None:
+def check_chain(ledger: Ledger, past: Past, run_id: str) -> None:
     """A run is taken up once: where two try, the one whose intent came first goes on."""
-    first = successor(archive, past.resumes) if past.resumes else None
+    first = successor(ledger, past.resumes) if past.resumes else None
     if first not in (None, run_id):
         raise Refused(f"run {past.resumes} was taken up by run {first} already", hint=f"runbook resume {first}")
 

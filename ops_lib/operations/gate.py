@@ -60,7 +60,7 @@ class Gate:
             asking = asking_of(self._desk, self._scribe.staging.events, self.past, found.to_json())
             if self.break_glass is not None and asking.demand.approvals:
                 break_glass(self._desk, self._scribe.staging.run_id, asking, self.break_glass)
-            approvals = approvals_for(self._desk.archive, asking.runs, self._desk.people)
+            approvals = approvals_for(Ledger(self._desk.archive, self._desk.keys), asking.runs, self._desk.people)
             given = granted(asking, approvals, self._desk.clock())
             if given is None:
                 self._wait(asking, len(counting(asking, approvals, self._desk.clock())))

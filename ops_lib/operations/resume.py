@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ops_lib.archive.chains import find_run, journal_of, newest_of, past_of
+from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.records import Records
-from ops_lib.archive.verification import verify_run
+from ops_lib.archive.verification import Trust, verify_run
 from ops_lib.model.errors import BadInput, DoesNotVerify, Refused
 from ops_lib.model.journal import waits
 from ops_lib.model.run import Cause, Outcome
@@ -31,7 +32,7 @@ def resume(
 
     Refused, with nothing recorded, where there is nothing to resume or something is not as it was.
     """
-    run_id = newest_of(desk.archive, find_run(desk.archive, text))
+    run_id = newest_of(Ledger(desk.archive, desk.keys), find_run(desk.archive, text))
     events = journal_of(desk.archive, run_id)
     if (desk.archive / "staging" / run_id).is_dir():
         if not waits(events):
@@ -50,7 +51,7 @@ def resume(
 def _check_record(desk: Desk, run_id: str) -> None:
     """What a run goes on from has to be what was sealed, and has to have left something to do."""
     records = Records(desk.archive)
-    faults = verify_run(desk.archive, records.folder_of(run_id)).faults
+    faults = verify_run(desk.archive, records.folder_of(run_id), Trust(own=desk.keys)).faults
     if faults:
         raise DoesNotVerify(f"run {run_id} is not taken up: {faults[0]}", hint=f"see: runbook verify {run_id}")
     if records.read(records.folder_of(run_id))["outcome"] == Outcome.SUCCEEDED:

@@ -17,7 +17,7 @@ from ops_lib.operations.gate import demand_on
 def review(desk: Desk, text: str, note: str, key: Path | None = None) -> str:
     """Enter into the ledger that somebody else has looked at what was done without approval; the run's id."""
     run_id = find_run(desk.archive, text)
-    entries = owed_reviews(desk.archive).get(run_id)
+    entries = owed_reviews(Ledger(desk.archive, desk.keys)).get(run_id)
     if entries is None:
         raise BadInput(f"run {run_id} is owed no review", hint="see: runbook waiting")
     if (desk.archive / "staging" / run_id).is_dir():

@@ -162,7 +162,7 @@ def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     outcome = Outcome.SUCCEEDED
     try:
         with _deadline(bound.runbook, supervisor):
-            check_chain(desk.archive, supervisor.steps.past, supervisor.staging.run_id)
+            check_chain(Ledger(desk.archive, desk.keys), supervisor.steps.past, supervisor.staging.run_id)
             _check_needs(bound, supervisor)
             with _alone(desk, bound, supervisor):
                 _execute(desk, bound, prepared, supervisor)

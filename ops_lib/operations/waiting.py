@@ -1,15 +1,17 @@
 """What waits for people: runs whose plan somebody has to approve, and broken glasses that somebody has to review."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ops_lib.archive.approvals import approvals_for, owed_reviews
 from ops_lib.archive.chains import journal_of, past_of
+from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.staging import unfinished
 from ops_lib.model.approval import Approval, Asking, counting
 from ops_lib.model.errors import BadInput, DoesNotVerify, OpsError
 from ops_lib.model.journal import waits
+from ops_lib.model.ledger import Entry, EntryKind
 from ops_lib.operations.desk import Desk
 from ops_lib.operations.gate import asking_of, last_asked
 
@@ -76,7 +78,9 @@ def _of(desk: Desk, run_id: str) -> Waiting | None:
     asking = asking_of(desk, events, past, asked["plan"])
     if asking.terms.digest() != asked["digest"]:
         raise DoesNotVerify(f"run {run_id} asks for another plan than it shows", hint="its journal was changed")
-    found = approvals_for(desk.archive, asking.runs, desk.people)
+    ledger = Ledger(desk.archive, desk.keys)
+    _check_intent(ledger.of_run(run_id, EntryKind.INTENT), opened)
+    found = approvals_for(ledger, asking.runs, desk.people)
     return Waiting(
         run_id=run_id,
         runbook=opened["runbook"]["id"],
@@ -92,9 +96,15 @@ def _of(desk: Desk, run_id: str) -> Waiting | None:
     )
 
 
+def _check_intent(intent: Entry | None, opened: Mapping[str, Any]) -> None:
+    """What a run asks for is what the signed ledger says that it was begun for."""
+    if intent is None or any(intent.body.get(name) != opened[name] for name in ("runbook", "parameters", "cause")):
+        raise DoesNotVerify(f"run {opened['run_id']} was not begun as it says", hint="see: runbook verify")
+
+
 def owed(desk: Desk) -> Iterator[Owed]:
     """Every broken glass that nobody has reviewed."""
-    for run_id, entries in owed_reviews(desk.archive).items():
+    for run_id, entries in owed_reviews(Ledger(desk.archive, desk.keys)).items():
         entry = entries[-1]
         yield Owed(run_id=run_id, who=entry.who, at=entry.at, reason=str(entry.body.get("reason")))
 

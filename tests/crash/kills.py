@@ -25,6 +25,7 @@ from typing import Any
 import psycopg
 
 from ops_lib.archive.chains import journal_of, newest_of
+from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.records import Records
 from ops_lib.archive.staging import JOURNAL
 from ops_lib.archive.verification import verify_archive
@@ -267,7 +268,7 @@ def begun_at_all(world: World) -> bool:
 def newest(world: World, begun: str) -> dict[str, Any] | None:
     """The newest record of a chain."""
     records = Records(world.desk.archive)
-    folder = records.folder_of(newest_of(world.desk.archive, begun))
+    folder = records.folder_of(newest_of(Ledger(world.desk.archive, world.desk.keys), begun))
     return records.read(folder) if folder.is_dir() else None
 
 

@@ -283,3 +283,18 @@ def test_a_run_that_dies_while_it_goes_on_is_sealed_and_resumed(
     again = resume(guarded, found.run_id, {}, CAUSE)
     assert (again.record["outcome"], again.record["resumes"]) == ("succeeded", found.run_id)
     assert effects(database) == ["a"]
+
+
+def test_what_no_signed_head_covers_is_no_yes(guarded: Desk, database: Login, write_runbook: WriteRunbook) -> None:
+    """An entry that somebody has added to the file of the ledger by hand lets nothing go on."""
+    found = left_waiting(guarded, change(write_runbook))
+    ledger = guarded.archive / "ledger.jsonl"
+    before = ledger.read_bytes()
+    approve(by(guarded, "ben"), found, Yes())
+    forged = ledger.read_bytes()[len(before) :]
+    shutil.rmtree(guarded.configuration)
+    for path in guarded.archive.glob("head*"):
+        path.unlink()
+    ledger.write_bytes(before + forged)
+    assert [item.missing for item in all_waiting(guarded)] != [0]
+    assert effects(database) == []
