@@ -13,7 +13,9 @@ import pytest
 
 from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.verification import verify_archive
+from ops_lib.model.approval import Kind, statement
 from ops_lib.model.errors import Refused, WaitsForApproval
+from ops_lib.model.ledger import Entry, EntryKind
 from ops_lib.model.people import Person
 from ops_lib.model.run import Request
 from ops_lib.model.target import Login, Target
@@ -286,15 +288,18 @@ def test_a_run_that_dies_while_it_goes_on_is_sealed_and_resumed(
 
 
 def test_what_no_signed_head_covers_is_no_yes(guarded: Desk, database: Login, write_runbook: WriteRunbook) -> None:
-    """An entry that somebody has added to the file of the ledger by hand lets nothing go on."""
+    """An entry that somebody has put into the file of the ledger by hand lets nothing go on."""
     found = left_waiting(guarded, change(write_runbook))
-    ledger = guarded.archive / "ledger.jsonl"
-    before = ledger.read_bytes()
-    approve(by(guarded, "ben"), found, Yes())
-    forged = ledger.read_bytes()[len(before) :]
-    shutil.rmtree(guarded.configuration)
-    for path in guarded.archive.glob("head*"):
-        path.unlink()
-    ledger.write_bytes(before + forged)
-    assert [item.missing for item in all_waiting(guarded)] != [0]
+    lines = Ledger(guarded.archive).lines()
+    until = {"kind": Kind.ONCE, "expires_at": "2999-01-01T00:00:00.000Z", "bounds": {}}
+    said = statement(digest=found.digest, run_id=found.run_id, who="ben", **until)
+    entry = Entry.after(
+        lines[-1], seq=len(lines), at=found.since, kind=EntryKind.APPROVAL, run_id=found.run_id, who="ben",
+        body={**said, "how_known": "forged"},
+    )  # fmt: skip
+    with (guarded.archive / "ledger.jsonl").open("ab") as ledger:
+        ledger.write(entry.line() + b"\n")
+    assert [item.missing for item in all_waiting(guarded)] == [1]
+    with pytest.raises(WaitsForApproval):
+        go_on(guarded, found.run_id, CAUSE)
     assert effects(database) == []
