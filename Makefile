@@ -45,7 +45,7 @@ runbooks: install ## every read-only runbook, cell by cell, on a small demonstra
 	$(BIN)/runbook demo >/dev/null
 	$(PYTEST) -o addopts= --nbval-lax runbooks
 
-test-crash: install ## every injected fault, power cut, changed bit and planted bug; 30 random kills of each process
+test-crash: install ## every injected fault, power cut, changed bit and planted bug; 1,000 runs of killed steps; 30 kills of each process
 	RUNBOOK_CRASH=whole $(PYTEST) tests/crash
 	RUNBOOK_KILLS=30 $(PYTEST) tests/acceptance/test_kills.py
 
