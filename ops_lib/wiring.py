@@ -18,12 +18,14 @@ from ops_lib.operations.desk import Desk
 if TYPE_CHECKING:
     from ops_lib.operations.conversation import Conversation
     from ops_lib.operations.demonstrate import Demonstration
+    from ops_lib.operations.schedule import Filed
     from ops_lib.postgres.server import EmbeddedServer
 
 DEMO = Target(name="demo", embedded=True, roles={Hazard.READ_ONLY: "ops_investigate", Hazard.CHANGES: "ops_migrate"})
 TARGETS_FILE = Path("infrastructure/targets.yaml")
 PEOPLE_FILE = Path("infrastructure/people.yaml")
 SETTINGS_FILE = Path("infrastructure/settings.yaml")
+SCHEDULES_FILE = Path("infrastructure/schedules.yaml")
 _LONGEST_SOCKET_FOLDER = 60
 
 
@@ -59,12 +61,14 @@ def person(desk: Desk) -> Cause:
 
 def _who() -> tuple[str, str]:
     """The local user, and for somebody who became root with sudo, that person."""
-    name = _account(os.getuid())
+    name = account()
     behind = os.environ.get("SUDO_USER")
     return (f"{behind} (as {name})", "local user through sudo") if behind and name == "root" else (name, "local user")
 
 
-def _account(number: int) -> str:
+def account() -> str:
+    """The account that this runs as."""
+    number = os.getuid()
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
@@ -120,6 +124,18 @@ def read_targets(path: Path) -> dict[str, Target]:
 def read_settings(path: Path) -> Mapping[str, Any]:
     """The settings of a file; none where it is missing."""
     return _read_yaml(path, BadInput)
+
+
+def filed_schedules() -> "Filed":
+    """The team's schedules; none where the file is missing."""
+    from ops_lib.operations.schedule import Filed  # noqa: PLC0415
+
+    return Filed(file=SCHEDULES_FILE, entries=_read_yaml(SCHEDULES_FILE, BadInput))
+
+
+def own_command() -> Path:
+    """The program that this is, for whoever starts it later."""
+    return Path(sys.executable).with_name("runbook")
 
 
 def _read_yaml(path: Path, fault: type[BadInput]) -> Mapping[Any, Any]:

@@ -1,7 +1,7 @@
 """The ledger file: one line an entry, only ever appended to, each under a newly signed head."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,14 @@ from ops_lib.model.ledger import Entry, EntryKind, parse_line, sha256
 from ops_lib.model.merkle import Tree, leaf_hash
 from ops_lib.model.times import format_instant
 
+Gate = Callable[[], None]
+"""What is asked while nobody else can add to the ledger; where it raises, nothing is added."""
+
 _WINDOW = 1 << 16
+
+
+def ajar() -> None:
+    """The gate that lets everything through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,7 @@ class Ledger:
         body: Mapping[str, Any],
         run_id: str | None = None,
         despite_loss: bool = False,
+        gate: Gate = ajar,
     ) -> Proven:
         """Add an entry; once this returns, it and the signed head that covers it survive a power cut.
 
@@ -57,6 +65,7 @@ class Ledger:
         keys = self._signing_keys()
         stamp = {"at": format_instant(at), "who": who}
         with self._locked() as descriptor:
+            gate()
             growth = self.heads.resume(descriptor, _whole(descriptor), keys, despite_loss=despite_loss)
             for noted, said in self._notes(descriptor, growth, keys):
                 note = self._write(descriptor, growth, kind=noted, run_id=None, body=said, **stamp)

@@ -54,6 +54,8 @@ def parser() -> ArgumentParser:
         _redact,
         _prune,
         _reindex,
+        _tick,
+        _schedule,
         _demo,
         _init,
         _doctor,
@@ -263,6 +265,19 @@ def _redact(commands: "Commands") -> None:
     command.add_argument("--file", metavar="PATH", action="append", default=[], help=text)
     text = "a secret that goes wherever it stands: env:NAME or file:PATH, since arguments are public"
     command.add_argument("--text", metavar="REFERENCE", action="append", default=[], help=text)
+
+
+def _tick(commands: "Commands") -> None:
+    text = "run what is due, once, whoever else does so; 1 where a run did not succeed"
+    _with_json(_with_runbooks(_with_archive(_command(commands, "tick", text))))
+
+
+def _schedule(commands: "Commands") -> None:
+    command = _with_archive(_with_runbooks(_command(commands, "schedule", "what is due when, and what ran last")))
+    text = "show (default), or export: what to install so that something ticks every minute"
+    command.add_argument("action", choices=["show", "export"], nargs="?", default="show", help=text)
+    command.add_argument("form", choices=["cron", "systemd"], nargs="?", help="for whom to export (default: cron)")
+    _with_json(command)
 
 
 def _demo(commands: "Commands") -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ops_lib import wiring
-from ops_lib.cli import approvals, evidence, render
+from ops_lib.cli import approvals, evidence, render, timing
 from ops_lib.cli.desk import recovered
 from ops_lib.cli.outcomes import EXIT_CODES, sealed_or_waiting
 from ops_lib.cli.progress import Progress
@@ -208,6 +208,7 @@ COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
     "diff": diff,
     **approvals.COMMANDS,
     **evidence.COMMANDS,
+    **timing.COMMANDS,
     "reindex": reindex,
     "demo": demo,
     "init": init,

@@ -7,7 +7,7 @@ from ops_lib.cli import render
 from ops_lib.model.errors import BadInput
 from ops_lib.operations.desk import Desk
 
-_MAKE_ONE = ("run", "demo", "doctor")
+_MAKE_ONE = ("run", "demo", "doctor", "tick")
 
 
 def recovered(given: Namespace) -> Desk:

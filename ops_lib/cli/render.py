@@ -17,6 +17,11 @@ def fault(error: OpsError) -> None:
     print(f"runbook: {' '.join(str(error).split())}", file=sys.stderr)
 
 
+def complaint(sentence: str) -> None:
+    """One line for whoever has to look into something."""
+    print(f"runbook: {' '.join(sentence.split())}", file=sys.stderr)
+
+
 def close_pipe() -> None:
     """Whoever read our output has gone: nothing more can be said, and nothing should fail for it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

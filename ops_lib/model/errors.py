@@ -19,6 +19,7 @@ is the record).
     |-- ArchiveUnwritable    1   a record could not be kept: no space, read-only, no permission
     |-- IndexUnavailable     1   the search index cannot be used now; records are read one by one instead
     |-- DoesNotVerify        6   the archive is not what the ledger says
+    |-- Overtaken            1   another ticker did what was to be done; nothing was recorded
     `-- Interrupted        130   a person or the system asked the run to stop
 """
 
@@ -107,6 +108,10 @@ class DoesNotVerify(OpsError):
     """The archive is not what its ledger says."""
 
     exit_code = 6
+
+
+class Overtaken(OpsError):
+    """Another ticker did what was to be done."""
 
 
 class Interrupted(OpsError):

@@ -27,6 +27,9 @@ class EntryKind(StrEnum):
     BREAK_GLASS = "break-glass"
     DECLINE = "decline"
     REVIEW = "review"
+    SCHEDULED = "scheduled"
+    UNSCHEDULED = "unscheduled"
+    MISSED = "missed"
 
 
 def canonical(value: Any) -> bytes:

@@ -37,7 +37,7 @@ def record_of(events: Sequence[Event]) -> dict[str, Any]:
         "incident": None,
         "parameters": opened["parameters"],
         "target": (_last(events, "target") or opened)["target"],
-        "scheduled_for": None,
+        "scheduled_for": opened.get("scheduled_for"),
         "queued_at": opened["at"],
         "started_at": (_last(events, "planned") or {}).get("at"),
         "ended_at": ended["at"],

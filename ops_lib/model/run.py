@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -55,6 +56,7 @@ class Request:
     """One asked-for run of a runbook; parameters as they were given, not yet bound.
 
     `break_glass` is why it may go on without the approval that its target demands.
+    `scheduled_for` is the due time of a schedule, whose cause this run has.
     """
 
     runbook: str
@@ -64,3 +66,4 @@ class Request:
     reason: str | None = None
     ticket: str | None = None
     break_glass: str | None = None
+    scheduled_for: datetime | None = None

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import PurePath
 from typing import Any, Final
 
+from ops_lib.model.cron import parse_cron
 from ops_lib.model.errors import BadInput, BadRunbook
 from ops_lib.model.parameter import Parameter, abridged
 from ops_lib.model.target import Hazard
@@ -40,8 +41,6 @@ RESERVED: Final = frozenset({*WORDS, "handoff", "verify"})
 NEEDS: Final = ("target", "extension", "program")
 ID: Final = re.compile(r"[A-Z]{2,5}-[A-Z0-9][A-Z0-9-]*")
 _NEED = re.compile(rf"({'|'.join(NEEDS)}):[a-z0-9][a-z0-9_.-]*")
-_CRON_FIELD = r"[0-9A-Za-z*/,-]+"
-_SCHEDULE = re.compile(rf"{_CRON_FIELD}(?: {_CRON_FIELD}){{4}} [A-Z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _LONGEST = timedelta(days=7)
 
 
@@ -118,9 +117,7 @@ def _timeout(value: object) -> timedelta:
 def _schedule(value: object) -> str | None:
     if value is None:
         return None
-    if not _SCHEDULE.fullmatch(_line(value)):
-        raise ValueError
-    return _line(value)
+    return str(parse_cron(_line(value)))
 
 
 def _need(value: object) -> str:

@@ -18,6 +18,18 @@ TARGETS = """\
 
 demo: {kind: postgres, embedded: true, roles: {read-only: ops_investigate, changes: ops_migrate}}
 """
+SCHEDULES = """\
+# What runs when, by name. `runbook tick` runs what is due; `runbook schedule export cron` prints what calls it.
+#
+# runbook      its id
+# when         minute, hour, day, month, day of the week, and the time zone in which they are meant
+# target       by name from targets.yaml (default: the one that a run without --target has)
+# parameters   as the runbook takes them
+# missed       what is caught up of due times that passed: skip, last or all (default: last where the runbook only
+#              reads, and otherwise skip); whatever is not caught up is entered in the ledger as missed
+
+snapshot: {runbook: OPS-SNAPSHOT, when: "0 * * * * UTC", missed: last}
+"""
 IGNORED = "# Records and state are kept, but not in git.\n*\n!.gitignore\n"
 
 
@@ -25,6 +37,7 @@ def init(folder: Path, *, roles: Path) -> list[tuple[Path, bool]]:
     """Make what is missing; the files of a team's own folder, each with whether it was made now."""
     wanted = {
         folder / "infrastructure/targets.yaml": TARGETS.encode(),
+        folder / "infrastructure/schedules.yaml": SCHEDULES.encode(),
         folder / "infrastructure/roles.sql": roles.read_bytes(),
         folder / "outputs/.gitignore": IGNORED.encode(),
         folder / "runbooks/.gitkeep": b"",

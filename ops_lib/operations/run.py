@@ -21,10 +21,18 @@ from pathlib import Path
 from typing import Any
 
 from ops_lib.archive import locks
-from ops_lib.archive.ledger import Ledger
+from ops_lib.archive.ledger import Gate, Ledger, ajar
 from ops_lib.archive.staging import Staging
 from ops_lib.model import ulid
-from ops_lib.model.errors import ArchiveUnwritable, BadInput, Interrupted, OpsError, Refused, WaitsForApproval
+from ops_lib.model.errors import (
+    ArchiveUnwritable,
+    BadInput,
+    Interrupted,
+    OpsError,
+    Overtaken,
+    Refused,
+    WaitsForApproval,
+)
 from ops_lib.model.journal import last_pass
 from ops_lib.model.ledger import EntryKind
 from ops_lib.model.parameter import bind, shown
@@ -32,6 +40,7 @@ from ops_lib.model.run import RUN_VARIABLE, CellStatus, Outcome, Request
 from ops_lib.model.runbook import Runbook
 from ops_lib.model.step import NO_PAST, Past
 from ops_lib.model.target import Hazard, Identity, Login, Target
+from ops_lib.model.times import format_instant
 from ops_lib.notebooks import channel, keeper
 from ops_lib.notebooks.catalogue import read_catalogue
 from ops_lib.notebooks.execution import execute, planned_cells, prepare
@@ -72,9 +81,12 @@ class Bound:
     refusal: OpsError | None = field(default=None)
 
 
-def run(desk: Desk, request: Request, listener: Listener = nobody, past: Past = NO_PAST) -> Sealed:
+def run(
+    desk: Desk, request: Request, listener: Listener = nobody, past: Past = NO_PAST, *, gate: Gate = ajar
+) -> Sealed:
     """Run a runbook and seal its record; `past` is what it goes on from.
 
+    `gate` is asked while the ledger takes the intent: Overtaken, and nothing is left of the run, where it says no.
     Raises only where nothing was recorded, where the archive cannot be written, or WaitsForApproval.
     """
     bound = bind_request(desk, request)
@@ -83,7 +95,7 @@ def run(desk: Desk, request: Request, listener: Listener = nobody, past: Past = 
     supervisor = Supervisor(desk, staging, redactor, listener)
     supervisor.follow(past, request.break_glass)
     with signals(supervisor):
-        prepared = _declare(desk, request, bound, supervisor)
+        prepared = _declare(desk, request, bound, supervisor, gate)
         return conclude(desk, bound, prepared, supervisor)
 
 
@@ -125,7 +137,7 @@ def _needs_target(runbook: Runbook) -> bool:
     return any(need.startswith("target:") for need in (*runbook.needs, *runbook.wants))
 
 
-def _declare(desk: Desk, request: Request, bound: Bound, supervisor: Supervisor) -> dict[str, Any]:
+def _declare(desk: Desk, request: Request, bound: Bound, supervisor: Supervisor, gate: Gate) -> dict[str, Any]:
     """Say what is about to happen, in the journal and in the ledger; the notebook that will be executed."""
     runbook, staging = bound.runbook, supervisor.staging
     prepared = prepare(bound.notebook, binding_source(bound.values))
@@ -138,22 +150,28 @@ def _declare(desk: Desk, request: Request, bound: Bound, supervisor: Supervisor)
         "parameters": plain_parameters(bound.values),
         "target": _target_json(bound, None),
         "given": bound.target.dsn or bound.target.name,
+        "scheduled_for": format_instant(request.scheduled_for) if request.scheduled_for else None,
         **taken_up(request, supervisor.steps.past),
     }
     known = {"run_id": staging.run_id, "owner": this_process(), "software": software()}
     supervisor.journal("opened", durable=True, **known, **opened)
-    declare_intent(desk, staging)
+    declare_intent(desk, staging, gate)
     return prepared
 
 
-def declare_intent(desk: Desk, staging: Staging) -> None:
+def declare_intent(desk: Desk, staging: Staging, gate: Gate = ajar) -> None:
     """Enter into the ledger what the journal of a run says that is about to happen."""
-    named = ("runbook", "cause", "reason", "ticket", "parameters", "target")
     opened = staging.events[0]
-    rest: dict[str, Any] = {name: opened[name] for name in ("resumes", "settled", "break_glass") if name in opened}
+    named = ("runbook", "cause", "reason", "ticket", "parameters", "target")
+    more = ("resumes", "settled", "break_glass", "scheduled_for")
+    rest: dict[str, Any] = {name: opened[name] for name in more if opened.get(name) is not None}
     body: dict[str, Any] = {**{name: opened[name] for name in named}, **rest}
     ledger = Ledger(desk.archive, desk.keys)
-    ledger.append(EntryKind.INTENT, at=desk.clock(), run_id=staging.run_id, who=desk.who, body=body)
+    try:
+        ledger.append(EntryKind.INTENT, at=desk.clock(), run_id=staging.run_id, who=desk.who, body=body, gate=gate)
+    except Overtaken:
+        staging.discard()
+        raise
 
 
 def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: Supervisor) -> dict[str, Any]:
