@@ -33,7 +33,7 @@ FRAME_ROWS = 10_000
 
 __all__ = [
     "Literal", "approved", "attach", "check", "compare", "date", "datetime", "frame", "note", "plan", "require",
-    "secret", "show", "snapshot", "step", "target", "timedelta", "verdict",
+    "seal", "secret", "show", "snapshot", "step", "target", "timedelta", "verdict",
 ]  # fmt: skip
 
 
@@ -139,6 +139,12 @@ def attach(name: str, content: str | bytes) -> Shown:
     raw = content.encode() if isinstance(content, str) else content
     wiring.conversation().attach(name, raw)
     return Shown(Result(title="Attachment", verdict=f"{name} ({len(raw)} bytes) is kept with the record."))
+
+
+def seal() -> Shown:
+    """This run is done: in JupyterLab its record is made once this cell has ended. A headless run ends by itself."""
+    run_id = wiring.conversation().seal()
+    return Shown(Result(title="Seal", verdict=f"The record is made: runbook record {run_id}"))
 
 
 def secret(value: str) -> str:

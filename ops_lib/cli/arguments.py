@@ -56,6 +56,7 @@ def parser() -> ArgumentParser:
         _reindex,
         _tick,
         _schedule,
+        _lab,
         _demo,
         _init,
         _doctor,
@@ -278,6 +279,19 @@ def _schedule(commands: "Commands") -> None:
     command.add_argument("action", choices=["show", "export"], nargs="?", default="show", help=text)
     command.add_argument("form", choices=["cron", "systemd"], nargs="?", help="for whom to export (default: cron)")
     _with_json(command)
+
+
+def _lab(commands: "Commands") -> None:
+    command = _with_archive(_with_runbooks(_command(commands, "lab", "a runbook in JupyterLab, recorded like any run")))
+    text = "the id or the file's stem, in any case (default: all that take no parameter)"
+    command.add_argument("id", metavar="ID", nargs="?", help=text)
+    text = "a parameter's value (repeat for more)"
+    command.add_argument("-p", dest="parameters", type=_pair, action="append", default=[], metavar="N=V", help=text)
+    command.add_argument("--target", metavar="NAME|DSN", help="what to act on (default: the demonstration)")
+    command.add_argument("--reason", metavar="TEXT", help="why, for the record")
+    command.add_argument("--ticket", metavar="T", help="the ticket, for the record")
+    command.add_argument("--no-browser", action="store_true", help="only print the address")
+    command.add_argument("--port", type=_count, metavar="N", help="the port to listen on (default: the next free one)")
 
 
 def _demo(commands: "Commands") -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ops_lib import wiring
-from ops_lib.cli import approvals, evidence, render, timing
+from ops_lib.cli import approvals, evidence, lab, render, timing
 from ops_lib.cli.desk import recovered
 from ops_lib.cli.outcomes import EXIT_CODES, sealed_or_waiting
 from ops_lib.cli.progress import Progress
@@ -209,6 +209,7 @@ COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
     **approvals.COMMANDS,
     **evidence.COMMANDS,
     **timing.COMMANDS,
+    **lab.COMMANDS,
     "reindex": reindex,
     "demo": demo,
     "init": init,

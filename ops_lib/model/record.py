@@ -39,7 +39,7 @@ def record_of(events: Sequence[Event]) -> dict[str, Any]:
         "target": (_last(events, "target") or opened)["target"],
         "scheduled_for": opened.get("scheduled_for"),
         "queued_at": opened["at"],
-        "started_at": (_last(events, "planned") or {}).get("at"),
+        "started_at": _began_at(events),
         "ended_at": ended["at"],
         "software": opened["software"],
         "cells": _cells((_last(events, "planned") or {"cells": []})["cells"], events),
@@ -54,6 +54,11 @@ def record_of(events: Sequence[Event]) -> dict[str, Any]:
         "hidden": _hidden(events),
         "files": [],
     }
+
+
+def _began_at(events: Sequence[Event]) -> str | None:
+    """When the first plan was made: cells that a person adds later make another."""
+    return next((str(event["at"]) for event in events if event["kind"] == "planned"), None)
 
 
 def _abandoned(events: Sequence[Event]) -> Event:
@@ -112,9 +117,17 @@ def _cells(planned: Sequence[Event], events: Sequence[Event]) -> list[dict[str, 
             "status": status(cell["id"]),
             "started_at": began.get(cell["id"]),
             "seconds": ended.get(cell["id"], {}).get("seconds"),
+            **_deviation(cell["id"], events),
         }
         for cell in planned
     ]
+
+
+def _deviation(cell: str, events: Sequence[Event]) -> dict[str, str]:
+    """How a cell that a person ran is not what was reviewed; nothing where it is, as in every headless run."""
+    said = (event["deviates"] for event in events if event["kind"] == "source" and event["cell"] == cell)
+    found = next(filter(None, said), None)
+    return {"deviates": found} if found else {}
 
 
 def _steps(events: Sequence[Event]) -> list[dict[str, Any]]:

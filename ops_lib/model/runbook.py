@@ -23,6 +23,7 @@ WORDS: Final = (
     "note",
     "plan",
     "require",
+    "seal",
     "secret",
     "show",
     "snapshot",

@@ -99,6 +99,7 @@ def assemble(prepared: Notebook, events: Sequence[Event]) -> Notebook:
             ended = statuses.get(cell["id"], {})
             default = CellStatus.FAILED if cell["id"] in began else CellStatus.NOT_RUN
             cell["metadata"]["runbook"] = {
+                **cell["metadata"].get("runbook", {}),
                 "status": ended.get("status", default.value),
                 "seconds": ended.get("seconds"),
             }

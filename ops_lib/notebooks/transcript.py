@@ -45,6 +45,7 @@ class Cell:
     status: str | None = None
     seconds: float | None = None
     tag: str | None = None
+    deviates: str | None = None
     outputs: tuple[Shown, ...] = field(default=())
 
 
@@ -83,6 +84,7 @@ def _code(name: str, cell: Mapping[str, Any], ran: Mapping[str, Any], anchors: A
         status=ran.get("status"),
         seconds=ran.get("seconds"),
         tag=known[0] if known else None,
+        deviates=ran.get("deviates"),
         outputs=tuple(shown),
     )
 

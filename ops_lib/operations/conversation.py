@@ -58,6 +58,9 @@ class Conversation(Protocol):
     def approved(self, plan: Mapping[str, Any]) -> Mapping[str, Any]:
         """On whose word the run goes on with a plan. WaitsForApproval where there is none."""
 
+    def seal(self) -> str:
+        """The id of the run; in JupyterLab its record is made once the cell that says this has ended."""
+
 
 class Supervised:
     """A run under a supervisor, asked over the step channel."""
@@ -110,6 +113,9 @@ class Supervised:
     def approved(self, plan: Mapping[str, Any]) -> Mapping[str, Any]:
         told: Mapping[str, Any] = self._client.ask("approved", plan=plan)
         return told
+
+    def seal(self) -> str:
+        return str(self._client.ask("seal"))
 
 
 class Unsupervised:
@@ -168,3 +174,6 @@ class Unsupervised:
 
     def approved(self, plan: Mapping[str, Any]) -> Mapping[str, Any]:
         raise Refused("nobody can approve what no supervisor records", hint="run it with: runbook run ID")
+
+    def seal(self) -> str:
+        raise Refused("nothing of this notebook is recorded", hint="open it with: runbook lab ID")

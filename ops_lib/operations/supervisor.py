@@ -147,6 +147,7 @@ class Supervisor:
             "findings": self._findings,
             **self.steps.answers,
             **self.gate.answers,
+            "seal": lambda: self.staging.run_id,
         }
         if question not in answers:
             raise BadInput(f"the supervisor does not know the question {question!r}")

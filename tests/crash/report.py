@@ -49,6 +49,9 @@ def _faults(tables: Tables) -> Iterable[Sequence[Any]]:
         yield _counted(f"{row['fault']} at each call of the recovery from {row['kills']} kills", row)
     for row in tables["power cuts"]:
         yield _counted(f"power cut, ext4 data={row['mode']}", row)
+    for row in tables.get("a day of schedules", []):
+        day = f"a day of {row['schedules']} schedules, two tickers, {row['kills']} kills ({row['runs']})"
+        yield _counted(day, {**row, "points": row["due"]})
     for row in tables["small disks"]:
         yield _counted(f"a real run on a small disk ({row['limit']})", {**row, "points": row["runs"]})
     for row in tables.get("steps", ()):
