@@ -49,7 +49,9 @@ def schedules(found: Sequence["Listed"], *, as_json: bool) -> None:
         "run",
         "missed since",
     )
-    render.table(columns, [_row(one) for one in found])
+    gaps = [one.standing.gap if one.standing else None for one in found]
+    below = [f"missed {_times(gap)}: {gap.why}" if gap else "" for gap in gaps]
+    render.table(columns, [_row(one) for one in found], below=below)
     if any(one.standing is None for one in found):
         render.text("those without a last time are new or changed: they are in force from the next `runbook tick` on")
 

@@ -14,6 +14,7 @@ from ops_lib.model.cron import Cron, parse_cron
 from ops_lib.model.errors import BadInput
 from ops_lib.model.runbook import Runbook
 from ops_lib.model.target import Hazard
+from ops_lib.model.times import format_instant, parse_instant
 
 PUNCTUAL: Final = timedelta(minutes=10)
 """A run that begins this much after its due time still counts as on time."""
@@ -156,6 +157,15 @@ class Gap:
     last: datetime
     count: int
     why: str
+
+    def to_json(self) -> dict[str, Any]:
+        first, last = format_instant(self.first), format_instant(self.last)
+        return {"first": first, "last": last, "count": self.count, "why": self.why}
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> "Gap":
+        first, last = parse_instant(said["first"]), parse_instant(said["last"])
+        return cls(first=first, last=last, count=said["count"], why=said["why"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,10 @@ def concerns(line: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How a schedule stands. `seq` is the ledger's newest entry about it: whoever settles on its ground names it."""
+    """How a schedule stands. `seq` is the ledger's newest entry about it: whoever settles on its ground names it.
+
+    `missed` are the due times since the last run that were not run, and `gap` the newest of these.
+    """
 
     schedule: Schedule
     settled_until: datetime
@@ -40,12 +43,13 @@ class Standing:
     last_due: datetime | None = None
     last_run: str | None = None
     missed: int = 0
+    gap: Gap | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
             **self.schedule.to_json(), "settled_until": format_instant(self.settled_until), "seq": self.seq,
             "last_due": format_instant(self.last_due) if self.last_due else None, "last_run": self.last_run,
-            "count": self.missed,
+            "count": self.missed, "gap": self.gap.to_json() if self.gap else None,
         }  # fmt: skip
 
     @classmethod
@@ -53,12 +57,12 @@ class Standing:
         return cls(
             schedule=Schedule.from_json(said), settled_until=parse_instant(said["settled_until"]), seq=said["seq"],
             last_due=parse_instant(said["last_due"]) if said["last_due"] else None, last_run=said["last_run"],
-            missed=said["count"],
+            missed=said["count"], gap=Gap.from_json(said["gap"]) if said["gap"] else None,
         )  # fmt: skip
 
 
 def told(standings: Mapping[str, Standing], entry: Entry) -> Mapping[str, Standing]:
-    """The standings once an entry is taken into account; `missed` counts since the last run."""
+    """The standings once an entry is taken into account."""
     body = entry.body
     if entry.kind == EntryKind.SCHEDULED:
         fresh = Standing(schedule=Schedule.from_json(body), settled_until=parse_instant(entry.at), seq=entry.seq)
@@ -79,18 +83,12 @@ def _scheduled_by(entry: Entry) -> str:
 
 def _settled(before: Standing, entry: Entry) -> Standing:
     if entry.kind == EntryKind.MISSED:
-        missed = before.missed + entry.body["count"]
-        return replace(before, settled_until=parse_instant(entry.body["last"]), seq=entry.seq, missed=missed)
+        gap = Gap.from_json(entry.body)
+        return replace(before, settled_until=gap.last, seq=entry.seq, missed=before.missed + gap.count, gap=gap)
     due = parse_instant(entry.body["scheduled_for"])
-    return replace(before, settled_until=due, seq=entry.seq, last_due=due, last_run=entry.run_id, missed=0)
+    return replace(before, settled_until=due, seq=entry.seq, last_due=due, last_run=entry.run_id, missed=0, gap=None)
 
 
 def missed_body(schedule: Schedule, gap: Gap) -> dict[str, Any]:
     """What a missed entry says."""
-    return {
-        **schedule.to_json(),
-        "first": format_instant(gap.first),
-        "last": format_instant(gap.last),
-        "count": gap.count,
-        "why": gap.why,
-    }
+    return {**schedule.to_json(), **gap.to_json()}

@@ -62,6 +62,7 @@ class Listed:
             "last_run": said.last_run if said else None,
             "last_outcome": self.outcome,
             "missed_since": said.missed if said else 0,
+            "missed_last": said.gap.to_json() if said and said.gap else None,
         }
 
 

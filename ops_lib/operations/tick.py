@@ -54,14 +54,9 @@ class Settled:
             "scheduled_for": format_instant(self.due) if self.due else None,
             "run_id": record.get("run_id"),
             "outcome": record.get("outcome"),
-            "missed": _gap_json(self.gap) if self.gap else None,
+            "missed": self.gap.to_json() if self.gap else None,
             "error": str(self.error) if self.error else None,
         }
-
-
-def _gap_json(gap: Gap) -> dict[str, Any]:
-    first, last = format_instant(gap.first), format_instant(gap.last)
-    return {"first": first, "last": last, "count": gap.count, "why": gap.why}
 
 
 def tick(desk: Desk, filed: Filed, listener: Listener = nobody) -> Iterator[Settled]:

@@ -14,9 +14,11 @@ from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.staging import Staging
 from ops_lib.archive.timetable import Timetable
 from ops_lib.archive.verification import verify_archive
+from ops_lib.cli import timetable
 from ops_lib.model.errors import Overtaken
 from ops_lib.model.ledger import Entry, EntryKind
 from ops_lib.model.run import Request
+from ops_lib.model.schedule import Gap
 from ops_lib.operations import run as run_module
 from ops_lib.operations.desk import Desk
 from ops_lib.operations.recover import recover
@@ -194,10 +196,10 @@ def test_who_is_overtaken_leaves_nothing(
     def overtaken(root: Path, run_id: str) -> Staging:
         monkeypatch.setattr(Staging, "create", create)
         staging = create(root, run_id)
-        standing = Timetable(timed.archive).read()["nightly"]
-        body = {"schedule": "nightly", "last": "2026-01-01T01:00:00.000Z", "count": 1}
-        assert standing.settled_until < clock()
-        Ledger(timed.archive, timed.keys).append(EntryKind.MISSED, at=clock(), who="bob", body=body)
+        other = Timetable(timed.archive, timed.keys)
+        due = datetime(2026, 1, 1, 1, tzinfo=UTC)
+        gap = Gap(first=due, last=due, count=1, why="another ticker said so")
+        other.miss(other.read()["nightly"], gap, at=clock(), who="bob")
         late.append(run_id)
         return staging
 
@@ -283,3 +285,22 @@ def test_what_is_next_and_what_was_last(timed: Desk, clock: Clock, write_runbook
     assert (first.schedule.name, first.outcome) == ("nightly", "succeeded")
     assert first.next_due == datetime(2026, 1, 1, 2, tzinfo=UTC)
     assert (second.schedule.name, second.outcome) == ("daily", None)
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_what_was_missed_is_shown(
+    timed: Desk, clock: Clock, write_runbook: WriteRunbook, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under its schedule, with the times and the reason, until the next run."""
+    write_runbook("1")
+    entry = {**HOURLY, "missed": "skip"}
+    ticked(timed, nightly=entry)
+    clock.forward(2.2)
+    ticked(timed, nightly=entry)
+    timetable.schedules(listed(timed, filed(nightly=entry)), as_json=False)
+    shown = capsys.readouterr().out
+    assert "missed 2 times, 2026-01-01 01:00 to 2026-01-01 02:00: it was too late" in shown
+    clock.forward(0.4)
+    ticked(timed, nightly=entry)
+    timetable.schedules(listed(timed, filed(nightly=entry)), as_json=False)
+    assert "too late" not in capsys.readouterr().out
