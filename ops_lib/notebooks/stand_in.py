@@ -2,11 +2,14 @@
 
 What the kernel puts out goes to a watcher, and only what the watcher lets through reaches Jupyter: what a browser shows
 and a server saves is what the record keeps. Requests pass as they are, but for those that run code, end the kernel or
-interrupt it. Source: "Messaging in Jupyter", sections on the wire protocol and the kernel's sockets.
+interrupt it. Cells go to the kernel one at a time, as papermill sends them: what a cell asks of its supervisor must
+find all that the cells before it put out.
+
+Source: "Messaging in Jupyter", sections on the wire protocol and the kernel's sockets.
 """
 
 import os
-import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,7 +23,6 @@ from ops_lib.notebooks.wire import LARGEST_MESSAGE
 LOOK_MILLISECONDS = 1000
 """How long it may take until it is noticed that whoever started this is gone."""
 
-LAST_WORDS_SECONDS = 0.5
 _PASSED = ("shell", "control", "stdin")
 
 Message = dict[str, Any]
@@ -70,6 +72,10 @@ class StandIn:
         self._ended = ended
         self._parent = os.getppid()
         self._known: dict[str, tuple[Execution, Message]] = {}
+        self._waiting: deque[tuple[list[bytes], list[bytes], Message]] = deque()
+        self._running: str | None = None
+        self._awaited: set[str] = set()
+        self._failed = False
         self._faces = {name: _bound(self._context, zmq.ROUTER, outer, name) for name in _PASSED}
         self._seen = _bound(self._context, zmq.PUB, outer, "iopub")
         self._heartbeat = _bound(self._context, zmq.REP, outer, "hb")
@@ -83,21 +89,27 @@ class StandIn:
         for watched in (*self._faces.values(), *self._backs.values(), self._heartbeat, self._heard, self._ended):
             poller.register(watched, zmq.POLLIN)
         while True:
-            ready = dict(poller.poll(LOOK_MILLISECONDS))
-            if self._heard in ready:
-                self._hear()
-                continue  # what is put out comes before the reply, and before the news of a death
-            if self._ended in ready:
-                return "died"
-            if self._heartbeat in ready:
-                self._heartbeat.send_multipart(self._heartbeat.recv_multipart())
-            for name in _PASSED:
-                if self._backs[name] in ready:
-                    self._reply(name)
-                if self._faces[name] in ready and (end := self._request(name)):
-                    return end
-            if os.getppid() != self._parent:
-                return "orphaned"
+            if end := self._turn(dict(poller.poll(LOOK_MILLISECONDS))):
+                return end
+
+    def _turn(self, ready: Mapping[Any, int]) -> str | None:
+        """Pass on some of what is there: orders first, and what is put out before replies and the news of a death."""
+        if self._faces["control"] in ready and (end := self._request("control")):
+            return end
+        if self._heard in ready:
+            self._hear()
+            return None
+        if self._ended in ready:
+            return "died"
+        if self._heartbeat in ready:
+            self._heartbeat.send_multipart(self._heartbeat.recv_multipart())
+        for name in _PASSED:
+            if self._backs[name] in ready:
+                self._reply(name)
+        for name in ("shell", "stdin"):
+            if self._faces[name] in ready and (end := self._request(name)):
+                return end
+        return None if os.getppid() == self._parent else "orphaned"
 
     def publish(self, request: str, kind: str, content: Mapping[str, Any]) -> None:
         """Show something in the cell that a request ran."""
@@ -121,21 +133,47 @@ class StandIn:
         if kind == "interrupt_request":
             self._watcher.interrupt()
             self._answer(name, idents, message, {"status": "ok"})
-        elif kind != "execute_request" or self._may_run(name, idents, message):
+        elif kind == "execute_request":
+            if name == "shell":  # a kernel would run code from elsewhere too, between the cells
+                self._waiting.append((idents, frames, message))
+                self._run_next()
+        else:
             self._pass_on(self._backs[name], self._inner, idents, frames)
         return None
 
-    def _may_run(self, name: str, idents: list[bytes], message: Message) -> bool:
+    def _run_next(self) -> None:
+        """Hand the kernel the next cell that may run, once it is done with the one before."""
+        while self._waiting and self._running is None:
+            idents, frames, message = self._waiting.popleft()
+            if self._may_run(idents, message):
+                self._running, self._awaited, self._failed = message["header"]["msg_id"], {"reply", "idle"}, False
+                self._pass_on(self._backs["shell"], self._inner, idents, frames)
+
+    def _done_with(self, request: str, part: str) -> None:
+        """A cell is over once it was replied to and everything that it put out was heard; after a failure all stop."""
+        if request != self._running:
+            return
+        self._awaited.discard(part)
+        if self._awaited:
+            return
+        self._running = None
+        while self._failed and self._waiting:
+            idents, _, message = self._waiting.popleft()
+            self._answer("shell", idents, message, {"status": "aborted"})
+            self._known[message["header"]["msg_id"]] = _execution(message), message
+            self.publish(message["header"]["msg_id"], "status", {"execution_state": "idle"})
+        self._run_next()
+
+    def _may_run(self, idents: list[bytes], message: Message) -> bool:
         content, request = message["content"], message["header"]["msg_id"]
-        cell = message["metadata"].get("cellId")
-        execution = Execution(request=request, cell=cell and str(cell), source=str(content.get("code", "")))
+        execution = _execution(message)
         self._known[request] = (execution, message)
         why = "code is not run unseen here" if content.get("silent") else self._watcher.asked(execution)
         if why is None:
             return True
         error = {"ename": "Refused", "evalue": why, "traceback": [f"Refused: {why}"]}
         self.publish(request, "error", error)
-        self._answer(name, idents, message, {"status": "error", "execution_count": 0, **error})
+        self._answer("shell", idents, message, {"status": "error", "execution_count": 0, **error})
         self.publish(request, "status", {"execution_state": "idle"})
         return False
 
@@ -157,21 +195,23 @@ class StandIn:
             return
         if known and kind == "execute_input":
             self._watcher.began(known[0])
-        if known and kind == "status" and message["content"]["execution_state"] == "idle":
+        idle = bool(known) and kind == "status" and message["content"]["execution_state"] == "idle"
+        if idle:
             self._watcher.ended(request)
         self._pass_on(self._seen, self._outer, idents, self._clean(frames, message))
+        if idle:
+            self._done_with(request, "idle")
 
     def _reply(self, name: str) -> None:
         idents, frames, message = self._read(self._backs[name], self._inner)
-        if message is not None:
-            self._drain()
-            self._pass_on(self._faces[name], self._outer, idents, self._clean(frames, message))
-
-    def _drain(self) -> None:
-        """Hear first what was put out before a reply."""
-        deadline = time.monotonic() + LAST_WORDS_SECONDS
-        while time.monotonic() < deadline and self._heard.poll(0):
-            self._hear()
+        if message is None:
+            return
+        self._pass_on(self._faces[name], self._outer, idents, self._clean(frames, message))
+        if message["msg_type"] == "execute_reply":
+            request = message["parent_header"]["msg_id"]
+            stops = self._known[request][1]["content"].get("stop_on_error", True)
+            self._failed = self._failed or (stops and message["content"]["status"] == "error")
+            self._done_with(request, "reply")
 
     def _clean(self, frames: list[bytes], message: Message) -> list[bytes]:
         """The frames of a message with what its content may say."""
@@ -190,6 +230,12 @@ class StandIn:
 
     def _pass_on(self, socket: Any, session: Session, idents: list[bytes], frames: list[bytes]) -> None:
         socket.send_multipart([*idents, DELIM, session.sign(frames[1:5]), *frames[1:]])
+
+
+def _execution(message: Message) -> Execution:
+    cell = message["metadata"].get("cellId")
+    source = str(message["content"].get("code", ""))
+    return Execution(request=message["header"]["msg_id"], cell=cell and str(cell), source=source)
 
 
 def _session(connection: Mapping[str, Any]) -> Session:

@@ -53,28 +53,43 @@ class Jupyter:
 
     def execute(self, source: str, cell: str | None = None) -> list[Mapping[str, Any]]:
         """Run a cell as JupyterLab does; the outputs that arrive, each with its type."""
-        content = {"code": source, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
-        message = self.client.session.msg("execute_request", content, metadata={"cellId": cell})
-        self.client.shell_channel.send(message)
+        request = self.ask(source, cell)
+        found = self.hear(request)
+        while self.client.get_shell_msg(timeout=SECONDS)["parent_header"]["msg_id"] != request:
+            pass  # an answer to one of the questions whether it is ready
+        return found
+
+    def hear(self, request: str) -> list[Mapping[str, Any]]:
+        """What arrives of a request until its kernel is idle."""
         found = []
         while True:
             heard = self.client.get_iopub_msg(timeout=SECONDS)
-            if heard["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+            if heard["parent_header"].get("msg_id") != request:
                 continue
             kind, said = heard["msg_type"], heard["content"]
             if kind == "status" and said["execution_state"] == "idle":
                 break
             if kind in ("stream", "display_data", "execute_result", "error"):
                 found.append({"type": kind, **said})
-        while self.client.get_shell_msg(timeout=SECONDS)["parent_header"]["msg_id"] != message["header"]["msg_id"]:
-            pass  # an answer to one of the questions whether it is ready
         return found
 
-    def run_all(self) -> None:
-        """Every code cell of the working copy, the last one included."""
-        for cell in self.notebook["cells"]:
-            if cell["cell_type"] == "code":
-                self.execute("".join(cell["source"]), cell["id"])
+    def ask(self, source: str, cell: str | None) -> str:
+        """Ask for a cell to be run, without waiting for it."""
+        content = {"code": source, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+        message = self.client.session.msg("execute_request", content, metadata={"cellId": cell})
+        self.client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
+
+    def run_all(self) -> list[str]:
+        """Every code cell of the working copy, the last one included, all at once as JupyterLab does; their fates."""
+        cells = [cell for cell in self.notebook["cells"] if cell["cell_type"] == "code"]
+        asked = [self.ask("".join(cell["source"]), cell["id"]) for cell in cells]
+        replies: dict[str, str] = {}
+        while not replies.keys() >= set(asked):
+            reply = self.client.get_shell_msg(timeout=SECONDS)
+            replies[reply["parent_header"]["msg_id"]] = reply["content"]["status"]
+        self.hear(asked[-1])
+        return [replies[request] for request in asked]
 
     def close(self) -> None:
         """Close the kernel, as Jupyter does when its notebook is shut down."""
@@ -112,7 +127,7 @@ def test_the_same_cells_give_the_same_record(
     request = write_runbook(IMPORT, "print(days * 2)", "note('seen')", declares="days: int = 1  # how many")
     headless = run(desk, request)
     jupyter = open_lab(request)
-    jupyter.run_all()
+    assert set(jupyter.run_all()) == {"ok"}
     folder = next(Records(desk.archive).newest_first())
     record = Records(desk.archive).read(folder)
     assert folder != headless.folder
@@ -155,6 +170,18 @@ def test_without_a_name_all_are_opened(desk: Desk, write_runbook: WriteRunbook) 
     copied = json.loads((opened.root / "tst-002-too.ipynb").read_text())
     assert copied["metadata"]["kernelspec"]["name"] == "runbook"
     assert copied["cells"][-1]["source"] == "seal()"
+
+
+def test_what_waits_does_not_run_after_a_failure(
+    desk: Desk, write_runbook: WriteRunbook, open_lab: Callable[[Request], Jupyter]
+) -> None:
+    """All cells were asked for at once; those after the one that failed are aborted, and so is the seal."""
+    jupyter = open_lab(write_runbook(IMPORT, "1 / 0", "2"))
+    assert jupyter.run_all() == ["ok", "error", "aborted", "aborted"]
+    jupyter.close()
+    _, record = record_of(desk)
+    assert (record["outcome"], record["error"]["type"]) == ("failed", "ZeroDivisionError")
+    assert [cell["status"] for cell in record["cells"]] == ["ok", "failed", "not-run"]
 
 
 def test_who_only_looks_leaves_no_record(
@@ -232,9 +259,7 @@ def test_the_death_of_the_kernel_seals(
     """The supervisor outlives it, and says so in the record."""
     jupyter = open_lab(write_runbook("1", "import os; print('last words', flush=True); os.kill(os.getpid(), 9)"))
     jupyter.execute("1", "c0")
-    content = {"code": jupyter.notebook["cells"][-3]["source"], "silent": False}
-    message = jupyter.client.session.msg("execute_request", content, metadata={"cellId": "c1"})
-    jupyter.client.shell_channel.send(message)
+    jupyter.ask(jupyter.notebook["cells"][-3]["source"], "c1")
     os.waitid(os.P_PID, jupyter.pid, os.WEXITED | os.WNOWAIT)
     _, record = record_of(desk)
     assert (record["outcome"], record["error"]["type"]) == ("failed", "KernelDied")
