@@ -81,7 +81,7 @@ class Day:
 
 
 def make_day(folder: Path, chance: random.Random, *, schedules: int, seconds: int, runs: str) -> Day:
-    """Schedules of every frequency and every policy, one runbook."""
+    """Schedules of every frequency and every policy, one runbook; the first one is run however late it is."""
     (folder / "runbooks").mkdir()
     notebook = json.dumps(RUNBOOK).replace("WITNESS", repr(str(folder / WITNESS)))
     (folder / "runbooks/tst-001-a-test.ipynb").write_text(notebook)
@@ -90,7 +90,7 @@ def make_day(folder: Path, chance: random.Random, *, schedules: int, seconds: in
         f"s{number:03}": {
             "runbook": "TST-001",
             "when": chance.choices(OFTEN, weights)[0].format(chance.randrange(60)),
-            "missed": chance.choice([*Missed]).value,
+            "missed": chance.choice([*Missed]).value if number else Missed.LAST.value,
         }
         for number in range(schedules)
     }
@@ -112,8 +112,9 @@ def test_every_due_time_is_run_once_or_missed_once(
     ran, missed = settled(day)
     due = expected(day)
     assert Counter(ran.values()) + Counter(missed) == Counter(due), "each due time once, as the one or the other"
-    seen = Counter((day.folder / WITNESS).read_text().splitlines())
-    assert set(seen.values()) == {1}, "an effect was had twice"
+    witness = day.folder / WITNESS
+    seen = Counter(witness.read_text().splitlines() if witness.exists() else ())
+    assert set(seen.values()) <= {1}, "an effect was had twice"
     assert set(seen) <= set(ran), "a run that nobody claimed had an effect"
     verified = verify_archive(desk.archive)
     assert (verified.faults, verified.unfinished) == ((), ())
