@@ -60,6 +60,9 @@ def approve(given: Namespace) -> int:
         return _ended(given, approving.decline(desk, found.run_id, given.decline))
     if not given.break_glass and found.missing:
         _say_yes(desk, given, found)
+    if approving.is_open(desk, found.run_id):
+        render.text(f"run {found.run_id} is open in JupyterLab: run the cell that asked once more")
+        return 0
     told = {"break_glass": given.break_glass}
     cause = wiring.person(desk)
     return _ended(

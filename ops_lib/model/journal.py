@@ -39,13 +39,16 @@ def read_events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
         yield event
 
 
+_GOING = ("waiting", "continued", "approved")
+
+
 def waits(events: Sequence[Event]) -> bool:
-    """Whether a run waits for an approval: it said so, and did not go on since.
+    """Whether a run waits for an approval: it said so, and neither went on since nor got it where it stood.
 
     >>> waits([{"kind": "opened"}, {"kind": "waiting"}]), waits([{"kind": "waiting"}, {"kind": "continued"}])
     (True, False)
     """
-    last = next((event["kind"] for event in reversed(events) if event["kind"] in ("waiting", "continued")), None)
+    last = next((event["kind"] for event in reversed(events) if event["kind"] in _GOING), None)
     return last == "waiting" and events[-1]["kind"] != "ended"
 
 

@@ -1,12 +1,14 @@
 """Saying yes, or no, to the plan of a run that waits."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from ops_lib.archive.files import try_lock_folder
 from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.signatures import public_key, sign
 from ops_lib.archive.staging import events_of
@@ -82,6 +84,14 @@ def check_unchanged(desk: Desk, run_id: str) -> None:
     staged = desk.archive / "staging" / run_id
     opened, cause = events_of(staged)[0], Cause(kind="person", who=desk.who, how_known=desk.how_known)
     bind_again(desk, request_again(opened, cause), opened, json.loads((staged / NOTEBOOK).read_bytes()))
+
+
+def is_open(desk: Desk, run_id: str) -> bool:
+    """Whether somebody has the run in hand, who goes on with it."""
+    lock = try_lock_folder(desk.archive / "staging" / run_id)
+    if lock is not None:
+        os.close(lock)
+    return lock is None
 
 
 def go_on(desk: Desk, run_id: str, cause: Cause, listener: Listener = nobody, break_glass: str | None = None) -> Sealed:

@@ -22,7 +22,7 @@ from ops_lib.archive.ledger import ajar
 from ops_lib.archive.staging import Staging
 from ops_lib.model import ulid
 from ops_lib.model.errors import ArchiveUnwritable, BadInput, KernelDied, OpsError, Refused
-from ops_lib.model.journal import Event
+from ops_lib.model.journal import Event, waits
 from ops_lib.model.run import RUN_VARIABLE, CellStatus, Outcome, Request
 from ops_lib.notebooks import channel, keeper
 from ops_lib.notebooks.deviations import place
@@ -34,13 +34,13 @@ from ops_lib.operations.hiding import hide_content, hide_notebook
 from ops_lib.operations.known import redactor_for
 from ops_lib.operations.run import (
     Bound,
-    _alone,
-    _check_needs,
-    _declare,
-    _error_json,
-    _failed_cell,
-    _introduction,
+    alone,
     bind_request,
+    check_needs,
+    declare,
+    error_json,
+    failed_cell,
+    introduction,
 )
 from ops_lib.operations.seal import NOTEBOOK, seal
 from ops_lib.operations.supervisor import Supervisor
@@ -150,6 +150,8 @@ class _Session:
         if cell and self._supervisor and not self._over:
             status = CellStatus.FAILED if cell in self._progress.failed else CellStatus.OK
             self._supervisor.cell_ended(cell, status, time.monotonic() - self._progress.began[request])
+        if cell and self._supervisor and self._supervisor.gate.waits and not waits(self._supervisor.staging.events):
+            self._supervisor.journal("waiting", durable=True)
         if self._sealing and not self._over:
             folder = self._conclude(None)
             self._stand_in.publish(request, "stream", {"name": "stdout", "text": f"sealed: {folder}\n"})
@@ -178,12 +180,12 @@ class _Session:
         staging = Staging.create(self._desk.archive, self._run_id)
         supervisor = Supervisor(self._desk, staging, self._redactor, self._heard)
         supervisor.kernel = self._kernel
-        supervisor.introduction = _introduction(self._desk, self._bound, supervisor)
-        self._notebook = dict(_declare(self._desk, self._request, self._bound, supervisor, ajar))
+        supervisor.introduction = introduction(self._desk, self._bound, supervisor)
+        self._notebook = dict(declare(self._desk, self._request, self._bound, supervisor, ajar))
         self._supervisor = supervisor
         try:
-            _check_needs(self._bound, supervisor)
-            self._held.enter_context(_alone(self._desk, self._bound, supervisor))
+            check_needs(self._bound, supervisor)
+            self._held.enter_context(alone(self._desk, self._bound, supervisor))
             supervisor.journal("planned", cells=planned_cells(self._notebook))
         except OpsError as error:
             self._conclude(error)
@@ -213,6 +215,8 @@ class _Session:
             self._kernel.kill()
         supervisor.close()
         try:
+            if error is None and not self._sealing and waits(supervisor.staging.events):
+                return self._leave(supervisor)
             supervisor.journal("ended", durable=True, **self._ending(error))
             folder, _ = seal(self._desk, supervisor.staging, self._redactor)
         except ArchiveUnwritable:
@@ -223,21 +227,26 @@ class _Session:
             self._end_sessions()
         return folder
 
+    def _leave(self, supervisor: Supervisor) -> Path:
+        """A run that waits for an approval goes on without its kernel, once it has it."""
+        supervisor.staging.close()
+        return supervisor.staging.folder
+
     def _ending(self, error: OpsError | None) -> dict[str, Any]:
         """A person who says `seal()` is done, whatever was left out; who only closes is, once all of it ran."""
         assert self._supervisor
         if error:
             outcome = Outcome.REFUSED if isinstance(error, Refused) else Outcome.FAILED
-            return {"outcome": outcome.value, "error": {**_error_json(error), "cell": self._progress.last}}
-        if failed := _failed_cell(self._supervisor.staging.events):
+            return {"outcome": outcome.value, "error": {**error_json(error), "cell": self._progress.last}}
+        if failed := failed_cell(self._supervisor.staging.events):
             outcome = Outcome.REFUSED if failed["type"] == Refused.__name__ else Outcome.FAILED
             return {"outcome": outcome.value, "error": failed}
         left = {cell["id"] for cell in planned_cells(self._notebook)} - set(self._progress.cells.values())
         if self._sealing or not left:
             return {"outcome": Outcome.SUCCEEDED.value, "error": None}
         message = f"the kernel was closed before {len(left)} of its cells were run"
-        error_json = {"type": Outcome.INTERRUPTED.value, "message": message, "hint": "say seal() when you are done"}
-        return {"outcome": Outcome.INTERRUPTED.value, "error": {**error_json, "cell": self._progress.last}}
+        told = {"type": Outcome.INTERRUPTED.value, "message": message, "hint": "say seal() when you are done"}
+        return {"outcome": Outcome.INTERRUPTED.value, "error": {**told, "cell": self._progress.last}}
 
     def _end_sessions(self) -> None:
         if self._bound.login:

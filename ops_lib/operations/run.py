@@ -95,7 +95,7 @@ def run(
     supervisor = Supervisor(desk, staging, redactor, listener)
     supervisor.follow(past, request.break_glass)
     with signals(supervisor):
-        prepared = _declare(desk, request, bound, supervisor, gate)
+        prepared = declare(desk, request, bound, supervisor, gate)
         return conclude(desk, bound, prepared, supervisor)
 
 
@@ -137,7 +137,7 @@ def _needs_target(runbook: Runbook) -> bool:
     return any(need.startswith("target:") for need in (*runbook.needs, *runbook.wants))
 
 
-def _declare(desk: Desk, request: Request, bound: Bound, supervisor: Supervisor, gate: Gate) -> dict[str, Any]:
+def declare(desk: Desk, request: Request, bound: Bound, supervisor: Supervisor, gate: Gate) -> dict[str, Any]:
     """Say what is about to happen, in the journal and in the ledger; the notebook that will be executed."""
     runbook, staging = bound.runbook, supervisor.staging
     prepared = prepare(bound.notebook, binding_source(bound.values))
@@ -181,25 +181,25 @@ def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     try:
         with _deadline(bound.runbook, supervisor):
             check_chain(Ledger(desk.archive, desk.keys), supervisor.steps.past, supervisor.staging.run_id)
-            _check_needs(bound, supervisor)
-            with _alone(desk, bound, supervisor):
+            check_needs(bound, supervisor)
+            with alone(desk, bound, supervisor):
                 _execute(desk, bound, prepared, supervisor)
-        error = _failed_cell(last_pass(supervisor.staging.events))
+        error = failed_cell(last_pass(supervisor.staging.events))
         if error:
             outcome = Outcome.REFUSED if error["type"] == Refused.__name__ else Outcome.FAILED
     except ArchiveUnwritable:
         supervisor.staging.close()
         raise
     except Refused as refusal:
-        outcome, error = Outcome.REFUSED, _error_json(refusal)
+        outcome, error = Outcome.REFUSED, error_json(refusal)
     except Exception as failure:  # whatever went wrong, the run is sealed and says so
-        outcome, error = Outcome.FAILED, _error_json(failure)
+        outcome, error = Outcome.FAILED, error_json(failure)
     if supervisor.stopped_as:
         outcome, error = supervisor.stopped_as, _stopped_error(bound.runbook, supervisor.stopped_as, error)
     return {"outcome": outcome.value, "error": error}
 
 
-def _check_needs(bound: Bound, supervisor: Supervisor) -> None:
+def check_needs(bound: Bound, supervisor: Supervisor) -> None:
     """Refuse where something that the runbook needs is missing; the target's identity goes into the journal."""
     if bound.refusal:
         raise bound.refusal
@@ -218,7 +218,7 @@ def _check_needs(bound: Bound, supervisor: Supervisor) -> None:
 
 
 @contextmanager
-def _alone(desk: Desk, bound: Bound, supervisor: Supervisor) -> Iterator[None]:
+def alone(desk: Desk, bound: Bound, supervisor: Supervisor) -> Iterator[None]:
     """A run that may change its target is the only one that does."""
     if bound.runbook.hazard is Hazard.READ_ONLY or not bound.login:
         yield
@@ -251,7 +251,7 @@ def _execute(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     run_id = supervisor.staging.run_id
     scratch = desk.scratch(run_id)
     scratch.mkdir(mode=0o700)
-    supervisor.introduction = _introduction(desk, bound, supervisor)
+    supervisor.introduction = introduction(desk, bound, supervisor)
     server = channel.Server(scratch / "channel", supervisor.answer)
     environment = {channel.VARIABLE: str(scratch / "channel"), RUN_VARIABLE: run_id}
     supervisor.kernel = desk.kernel(scratch, {**desk.environment, **environment})
@@ -270,7 +270,7 @@ def _execute(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
                 end_sessions(bound.login, application_name(bound.runbook.id, run_id))
 
 
-def _introduction(desk: Desk, bound: Bound, supervisor: Supervisor) -> dict[str, Any]:
+def introduction(desk: Desk, bound: Bound, supervisor: Supervisor) -> dict[str, Any]:
     """What the kernel is told of its run; it holds the password, and goes over the channel only."""
     return {
         "run_id": supervisor.staging.run_id,
@@ -312,7 +312,7 @@ def signals(supervisor: Supervisor) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _failed_cell(events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def failed_cell(events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """The error of the cell that failed, as it was shown; errors of ours are shown with their hint apart."""
     ended = next((event for event in reversed(events) if event["kind"] == "cell-ended"), None)
     if ended is None or ended["status"] != CellStatus.FAILED:
@@ -334,7 +334,7 @@ def _stopped_error(runbook: Runbook, outcome: Outcome, error: dict[str, Any] | N
     return {"type": outcome.value, "message": message, "hint": hint, "cell": (error or {}).get("cell")}
 
 
-def _error_json(error: Exception) -> dict[str, Any]:
+def error_json(error: Exception) -> dict[str, Any]:
     if isinstance(error, OpsError):
         return {"type": type(error).__name__, "message": error.message, "hint": error.hint, "cell": None}
     return {"type": type(error).__name__, "message": str(error), "hint": None, "cell": None}

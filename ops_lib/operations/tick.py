@@ -17,7 +17,15 @@ from typing import Any
 
 from ops_lib.archive import locks
 from ops_lib.archive.timetable import Timetable
-from ops_lib.model.errors import ArchiveUnwritable, BadInput, DoesNotVerify, OpsError, Overtaken, Refused
+from ops_lib.model.errors import (
+    ArchiveUnwritable,
+    BadInput,
+    DoesNotVerify,
+    OpsError,
+    Overtaken,
+    Refused,
+    WaitsForApproval,
+)
 from ops_lib.model.run import Cause, Outcome, Request
 from ops_lib.model.schedule import Gap, Schedule, abandoned, decide
 from ops_lib.model.times import format_instant
@@ -174,6 +182,8 @@ class _Ticker:
             gap = Gap(first=due, last=due, count=1, why=f"it could not be asked for: {error}")
             self.timetable.miss(standing, gap, at=self._desk.clock(), who=self._desk.who)
             return Settled(schedule=schedule, due=due, gap=gap, error=error)
+        except WaitsForApproval as error:  # its due time is claimed by its intent, and a person is asked
+            return Settled(schedule=schedule, due=due, error=error)
         except OpsError as error:
             self._aside.add(schedule.name)
             return Settled(schedule=schedule, due=due, error=error)

@@ -19,12 +19,15 @@ from ops_lib.archive.staging import events_of
 from ops_lib.archive.verification import verify_archive
 from ops_lib.cli import attend
 from ops_lib.model.run import Request
+from ops_lib.model.target import Login, Target
 from ops_lib.notebooks.working_copy import SEAL_CELL
+from ops_lib.operations.approve import Yes, approve, is_open
 from ops_lib.operations.desk import Desk
 from ops_lib.operations.open_lab import Opened
 from ops_lib.operations.open_lab import open_lab as write_copies
 from ops_lib.operations.recover import recover
 from ops_lib.operations.run import run
+from ops_lib.operations.waiting import all_waiting
 
 WriteRunbook = Callable[..., Request]
 SECONDS = 120
@@ -103,9 +106,9 @@ def open_lab(desk: Desk) -> Iterator[Callable[[Request], Jupyter]]:
     """Opens a runbook; what is still open at the end is closed."""
     opened: list[Jupyter] = []
 
-    def open_it(request: Request) -> Jupyter:
+    def open_it(request: Request, at: Desk = desk) -> Jupyter:
         command = [sys.executable, "-m", attend.__name__]
-        opened.append(Jupyter(desk, write_copies(desk, request, desk.configuration.parent / "lab", command)))
+        opened.append(Jupyter(at, write_copies(at, request, at.configuration.parent / "lab", command)))
         return opened[-1]
 
     yield open_it
@@ -251,6 +254,36 @@ def test_a_step_is_not_done_twice_by_accident(
     heard = jupyter.execute(act, "c1")
     assert "begun before in this run" in heard[-1]["evalue"]
     assert (tmp_path / "done").read_text() == "x"
+
+
+def test_an_approval_lets_the_cell_that_asked_go_on(
+    desk: Desk, database: Login, write_runbook: WriteRunbook, open_lab: Callable[[Request, Desk], Jupyter]
+) -> None:
+    """The run waits with its kernel; after a yes the same cell is run again, and the record has who said it."""
+    targets = desk.cwd / "infrastructure/targets.yaml"
+    targets.parent.mkdir(exist_ok=True)
+    dsn = " ".join(f"{name}={value}" for name, value in database.keywords.items())
+    (desk.cwd / "password").write_text(database.password or "")
+    known = {"kind": "postgres", "dsn": dsn, "password_from": f"file:{desk.cwd / 'password'}"}
+    targets.write_text(json.dumps({"demo": {**known, "approvals": 1}}))
+    wanted = Target(name="demo", dsn=dsn, approvals=1)
+    guarded = replace(desk, targets={"demo": wanted}, reach=lambda *_: database)
+    start = f"{IMPORT}\ndatabase = target()"
+    cells = (start, "p = plan('CREATE TABLE made ()')\np", "approved(p)", "step('apply', p.apply)")
+    request = write_runbook(*cells, front="needs: [target:postgres]", hazard="changes")
+    jupyter = open_lab(request, guarded)
+    for number, source in enumerate(cells[:2]):
+        assert [heard for heard in jupyter.execute(source, f"c{number}") if heard["type"] == "error"] == []
+    assert "demands the approval of one person" in jupyter.execute(cells[2], "c2")[-1]["evalue"]
+    (found,) = all_waiting(guarded)
+    approve(replace(guarded, who="ben"), found, Yes())
+    assert is_open(guarded, found.run_id)
+    for number, source in enumerate(cells[2:], start=2):
+        assert [heard for heard in jupyter.execute(source, f"c{number}") if heard["type"] == "error"] == []
+    assert all_waiting(guarded) == []
+    jupyter.execute("seal()", SEAL_CELL)
+    _, record = record_of(desk)
+    assert (record["outcome"], [said["who"] for said in record["approvals"]]) == ("succeeded", ["ben"])
 
 
 def test_the_death_of_the_kernel_seals(
