@@ -28,7 +28,7 @@ from ops_lib.model.target import Login
 from ops_lib.model.ulid import make
 from ops_lib.operations.desk import Desk
 from ops_lib.operations.recover import recover
-from ops_lib.operations.run import run
+from ops_lib.operations.run import declare_intent, run
 from ops_lib.operations.supervisor import Supervisor
 
 WriteRunbook = Callable[..., Request]
@@ -333,6 +333,7 @@ def test_recovery_hides_what_the_target_tells(desk: Desk, write_runbook: WriteRu
     supervisor = Supervisor(desk, staging, redactor, lambda event: None)
     supervisor.journal("opened", durable=True, run_id=staging.run_id, software={}, runbook=RUNBOOK, cause=CAUSE, reason=None,
                        ticket=None, parameters={}, target=TARGET)  # fmt: skip
+    declare_intent(desk, staging)
     supervisor.journal("target", target=TARGET, application_name="x", given="demo")
     supervisor.cell_began("c0")
     supervisor.output("c0", "stream", {"name": "stdout", "text": "the-password-22 and known-before-11\n"})
