@@ -109,7 +109,7 @@ def _peer(tables: Tables) -> Iterable[Sequence[Any]]:
 
 def _short(text: str) -> str:
     """A sentence without the ids in it."""
-    words = [word if len(word) < 40 else "..." for word in text.replace("|", "/").split()]
+    words = ["..." if len(word) >= 40 or word.startswith("/") else word for word in text.replace("|", "").split()]
     return " ".join(words)[:100]
 
 
