@@ -242,7 +242,8 @@ def play(world: World, number: int) -> Told:
         settled = person(world, number, ended)
         told.asked += bool(settled)
     else:
-        told.wrong.append(f"not done after {told.attempts} attempts: {ended and ended['error']}")
+        said = (world.root / "last-error").read_text() if ended is None else ended["error"]
+        told.wrong.append(f"number {number} is not done after {told.attempts} attempts: {said}")
     return told
 
 
@@ -253,16 +254,12 @@ def settle(world: World) -> None:
 
 
 def first_of(world: World, number: int) -> str | None:
-    """The first run with this number that the ledger knows."""
+    """The first run with this number that began: one that was killed before a head covered its intent did not."""
     wanted = f'"parameters":{{"number":{number}}}'.encode()
-    for line in (world.desk.archive / "ledger.jsonl").read_bytes().split(b"\n") if begun_at_all(world) else ():
+    for line in Ledger(world.desk.archive, world.desk.keys).signed_lines():
         if wanted in line and b'"kind":"intent"' in line:
             return str(json.loads(line)["run_id"])
     return None
-
-
-def begun_at_all(world: World) -> bool:
-    return (world.desk.archive / "ledger.jsonl").exists()
 
 
 def newest(world: World, begun: str) -> dict[str, Any] | None:
