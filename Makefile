@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install demo test check unit runbooks test-crash bench-records lock clean
+.PHONY: help install demo test check unit runbooks test-crash test-papermill bench-engine bench-records lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -45,9 +45,17 @@ runbooks: install ## every read-only runbook, cell by cell, on a small demonstra
 	$(BIN)/runbook demo >/dev/null
 	$(PYTEST) -o addopts= --nbval-lax runbooks
 
-test-crash: install ## every injected fault, power cut, changed bit and planted bug; 1,000 runs of killed steps; 30 kills of each process
+test-crash: install ## every injected fault, power cut, changed bit and planted bug; 1,000 runs of killed steps; 500 random kills; 1,000 runs in a row
 	RUNBOOK_CRASH=whole $(PYTEST) tests/crash
 	RUNBOOK_KILLS=30 $(PYTEST) tests/acceptance/test_kills.py
+	RUNBOOK_RANDOM_KILLS=500 $(PYTEST) tests/acceptance/test_random_kills.py
+	RUNBOOK_RUNS_IN_A_ROW=1000 $(PYTEST) tests/acceptance/test_in_a_row.py
+
+test-papermill: install ## papermill's own tests, with our engine in the place of its own
+	$(BIN)/python scripts/papermill_suite.py
+
+bench-engine: install ## how long a run takes besides its cells, against papermill, into docs/performance.md
+	$(BIN)/python benchmarks/engine.py --write docs/performance.md
 
 bench-records: install ## how fast records are found, at 100,000 and 1,000,000, into docs/performance.md
 	$(BIN)/python benchmarks/records.py --write docs/performance.md

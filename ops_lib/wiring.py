@@ -9,13 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops_lib.model.errors import BadInput, BadTarget, OpsError, TargetUnreachable
+from ops_lib.model.errors import BadInput, BadParameter, BadTarget, OpsError, TargetUnreachable
 from ops_lib.model.people import people_from
-from ops_lib.model.run import Cause
+from ops_lib.model.run import RUN_VARIABLE, Cause
 from ops_lib.model.target import Hazard, Login, Target, target_from
+from ops_lib.notebooks import likeness
 from ops_lib.operations.desk import Desk
 
 if TYPE_CHECKING:
+    from ops_lib.notebooks.kernel import Kernel
     from ops_lib.operations.conversation import Conversation
     from ops_lib.operations.demonstrate import Demonstration
     from ops_lib.operations.schedule import Filed
@@ -24,9 +26,11 @@ if TYPE_CHECKING:
 DEMO = Target(name="demo", embedded=True, roles={Hazard.READ_ONLY: "ops_investigate", Hazard.CHANGES: "ops_migrate"})
 TARGETS_FILE = Path("infrastructure/targets.yaml")
 PEOPLE_FILE = Path("infrastructure/people.yaml")
+PARAMETER_VARIABLE = "RUNBOOK_PARAMETER_"
 SETTINGS_FILE = Path("infrastructure/settings.yaml")
 SCHEDULES_FILE = Path("infrastructure/schedules.yaml")
 _LONGEST_SOCKET_FOLDER = 60
+_KERNELS_THAT_WAIT = 2
 
 
 def open_desk(*, archive: Path | None = None, runbooks: Path | None = None) -> Desk:
@@ -46,6 +50,7 @@ def open_desk(*, archive: Path | None = None, runbooks: Path | None = None) -> D
         experiments=experiments,
         scratch=scratch_folder,
         environment=dict(os.environ),
+        kernel=nearest_kernel,
         configuration=configuration_folder(),
         people=people_from(_read_yaml(PEOPLE_FILE, BadInput), str(PEOPLE_FILE)),
         head_copies=_head_copies(read_settings(SETTINGS_FILE)),
@@ -119,6 +124,24 @@ def demonstration() -> "Demonstration":
 def read_targets(path: Path) -> dict[str, Target]:
     """The targets of a file; none where it is missing."""
     return {str(name): target_from(str(name), entry) for name, entry in _read_yaml(path, BadTarget).items()}
+
+
+def read_parameters(path: Path) -> Mapping[str, Any]:
+    """The parameters of a YAML file, each as it is written."""
+    from ops_lib.notebooks.given import parse_given  # noqa: PLC0415
+
+    try:
+        return parse_given(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except BadParameter as error:
+        raise BadParameter(f"{path}: {error.message}", hint=error.hint) from None
+
+
+def ambient_parameters() -> Mapping[str, str]:
+    """What the environment says that parameters are, such as RUNBOOK_PARAMETER_DAYS=30."""
+    named = {name: value for name, value in os.environ.items() if name.startswith(PARAMETER_VARIABLE)}
+    return {name.removeprefix(PARAMETER_VARIABLE).lower(): value for name, value in named.items()}
 
 
 def read_settings(path: Path) -> Mapping[str, Any]:
@@ -232,6 +255,29 @@ def scratch_folder(run_id: str) -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     usable = runtime and len(runtime) < _LONGEST_SOCKET_FOLDER and os.access(runtime, os.W_OK)
     return Path(runtime if usable else "/tmp") / f"runbook-{run_id[-12:].lower()}"  # noqa: S108 - nobody can guess it
+
+
+def kernels_address() -> Path:
+    """The socket at which kernels wait that could stand in for one that this process starts."""
+    return state_folder() / "daemon" / f"{likeness.of_this_process()}.kernels"
+
+
+def nearest_kernel(scratch: Path, environment: Mapping[str, str]) -> "Kernel":
+    """A kernel that waits, or else one that is started."""
+    from ops_lib.notebooks.claim import NearestKernel  # noqa: PLC0415
+    from ops_lib.notebooks.kernel import StartedKernel  # noqa: PLC0415
+
+    if os.environ.get("RUNBOOK_NO_DAEMON") or RUN_VARIABLE in os.environ:
+        return StartedKernel(scratch, environment)
+    return NearestKernel(kernels_address(), scratch, environment, variable=RUN_VARIABLE)
+
+
+def kernels_that_wait() -> int:
+    """How many kernels are kept waiting."""
+    try:
+        return max(0, int(os.environ.get("RUNBOOK_WARM_KERNELS") or _KERNELS_THAT_WAIT))
+    except ValueError:
+        raise BadInput("RUNBOOK_WARM_KERNELS is not a number", hint="how many kernels wait, such as 2") from None
 
 
 @cache

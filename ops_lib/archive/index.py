@@ -69,7 +69,8 @@ class Index:
     def catch_up(self, say: Say, *, most: int | None = None, at_once: int = CHUNK) -> None:
         """Take in what the ledger has gained, `at_once` bytes a transaction.
 
-        IndexUnavailable where it has gained more than `most` bytes; with such a limit, clearing up is left to others.
+        IndexUnavailable where it has gained more than `most` bytes. With such a limit, clearing up is left to others,
+        and what speaks of no run that is over is left in the ledger.
         """
         behind = self.position().behind(self._ledger)
         if most is not None and behind > most:
@@ -77,9 +78,10 @@ class Index:
         tried: set[str] = set()
         while True:
             position = self.position()
-            then = read_on(self._ledger, position, most=at_once)[1]
+            lines, then = read_on(self._ledger, position, most=at_once)
             ready = {run_id for run_id, form in self._awaited().items() if self._is_in(run_id, form)} - tried
-            if then == position and not ready:
+            quiet = then == position or (most is not None and not concerned(lines))
+            if quiet and not ready:
                 break
             tried |= ready
             with self.writing():

@@ -29,6 +29,7 @@ class Staging:
         self._lock: int | None = lock
         self._journal = journal
         self._failed: ArchiveUnwritable | None = None
+        self._synced = False
 
     @classmethod
     def create(cls, root: Path, run_id: str) -> "Staging":
@@ -86,6 +87,7 @@ class Staging:
                 files.write_all(self._opened(), line_of(event))
                 if durable:
                     os.fsync(self._opened())
+                self._synced = durable
         except ArchiveUnwritable as error:
             self._failed = error
             raise
@@ -124,8 +126,9 @@ class Staging:
         if self._journal is None:
             self.write(JOURNAL, b"".join(line_of(event) for event in self.events))
             return
-        with files.explained(self.folder / JOURNAL):
-            os.fsync(self._journal)
+        if not self._synced:
+            with files.explained(self.folder / JOURNAL):
+                os.fsync(self._journal)
 
     def rewrite(self, events: list[dict[str, Any]]) -> None:
         """Put other events in the place of those that were journalled; nothing is added to them afterwards."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ops_lib import wiring
 from ops_lib.cli import render
 from ops_lib.cli.desk import recovered
-from ops_lib.cli.outcomes import EXIT_CODES, sealed_or_waiting
+from ops_lib.cli.outcomes import EXIT_CODES, sealed_or_waiting, show_sealed
 from ops_lib.model.errors import Refused
 from ops_lib.model.run import Outcome
 from ops_lib.model.times import parse_duration
@@ -111,7 +111,7 @@ def review(given: Namespace) -> int:
 
 
 def _ended(given: Namespace, sealed: "Sealed") -> int:
-    render.record(sealed.record, sealed.folder, as_json=given.json)
+    show_sealed(given, sealed)
     return EXIT_CODES[Outcome(sealed.record["outcome"])]
 
 

@@ -26,8 +26,8 @@ exit codes:
 """
 
 
-def parser() -> ArgumentParser:
-    """All commands with their options."""
+def parser(only: str | None = None) -> ArgumentParser:
+    """All commands with their options, or the one that is wanted where its name is known."""
     top = ArgumentParser(
         prog="runbook",
         description="Runbooks that run, prove what they did, and can be undone.",
@@ -35,32 +35,12 @@ def parser() -> ArgumentParser:
         formatter_class=RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (
-        _list,
-        _show,
-        _new,
-        _lint,
-        _run,
-        _records,
-        _record,
-        _diff,
-        _resume,
-        _waiting,
-        _approve,
-        _review,
-        _verify,
-        _export,
-        _audit,
-        _redact,
-        _prune,
-        _reindex,
-        _tick,
-        _schedule,
-        _lab,
-        _demo,
-        _init,
-        _doctor,
-    ):
+    all_of_them = (
+        _list, _show, _new, _lint, _run, _records, _record, _diff, _resume, _waiting, _approve, _review, _verify,
+        _export, _audit, _redact, _prune, _reindex, _tick, _schedule, _lab, _demo, _init, _doctor, _daemon,
+    )  # fmt: skip
+    wanted = [add for add in all_of_them if add.__name__ == f"_{only}"]
+    for add in wanted or all_of_them:
         add(commands)
     return top
 
@@ -126,14 +106,18 @@ def _run(commands: "Commands") -> None:
     command.add_argument(
         "-p", dest="parameters", metavar="NAME=VALUE", type=_pair, action="append", default=[], help=text
     )
+    text = "more of them from a YAML file; -p goes before it, and RUNBOOK_PARAMETER_NAME in the environment after it"
+    command.add_argument("--parameters", dest="parameters_file", metavar="FILE", type=Path, help=text)
     text = "a name from infrastructure/targets.yaml, or a connection string without a password (default: demo)"
     command.add_argument("--target", metavar="NAME|DSN", help=text)
     command.add_argument("--reason", metavar="TEXT", help="why, for the record")
     command.add_argument("--ticket", metavar="T", help="which ticket, for the record")
     command.add_argument("--break-glass", metavar="REASON", type=_reason, help=_GLASS)
+    text = "run it in this process, as RUNBOOK_NO_DAEMON=1 does, with a kernel started for it"
+    command.add_argument("--no-daemon", action="store_true", help=text)
     text = "exit with 7 where a finding is at least this severe"
     command.add_argument("--fail-on", choices=["warning", "critical"], help=text)
-    _with_json(command)
+    _with_following(command)
 
 
 def _records(commands: "Commands") -> None:
@@ -182,7 +166,7 @@ def _resume(commands: "Commands") -> None:
     command.add_argument("--step", metavar="NAME=done|redo", type=_pair, action="append", default=[], help=text)
     command.add_argument("--reason", metavar="TEXT", help="why, for the record (default: as before)")
     command.add_argument("--break-glass", metavar="REASON", type=_reason, help=_GLASS)
-    _with_json(command)
+    _with_following(command)
 
 
 def _waiting(commands: "Commands") -> None:
@@ -204,7 +188,7 @@ def _approve(commands: "Commands") -> None:
     command.add_argument("--bound", metavar="NAME=BOUND", type=_pair, action="append", default=[], help=text)
     command.add_argument("--decline", metavar="REASON", type=_reason, help="say no: the run is sealed as refused")
     command.add_argument("--break-glass", metavar="REASON", type=_reason, help=_GLASS)
-    _with_json(command)
+    _with_following(command)
 
 
 def _review(commands: "Commands") -> None:
@@ -313,6 +297,24 @@ def _doctor(commands: "Commands") -> None:
     command = _with_archive(_command(commands, "doctor", "whether everything that runs need is there"))
     command.add_argument("--target", metavar="NAME|DSN", help="look at this target too")
     _with_json(command)
+
+
+def _daemon(commands: "Commands") -> None:
+    command = _command(commands, "daemon", "the process that keeps kernels ready, so that runs begin at once")
+    text = "status (default), or stop: end it, and ask the runs that it carries to stop"
+    actions = ["status", "stop", "serve-in-background"]
+    command.add_argument("action", choices=actions, nargs="?", default="status", metavar="{status,stop}", help=text)
+    _with_json(command)
+
+
+def _with_following(command: ArgumentParser) -> None:
+    """How a run is told of while it goes on, and when it is over."""
+    text = "show output as it comes, with a bar: which question, and how long against earlier runs"
+    command.add_argument("--follow", action="store_true", help=text)
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    text = "print what happens as it happens, one JSON document a line; the last one holds the record"
+    form.add_argument("--json-lines", action="store_true", help=text)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 from ops_lib import wiring
 from ops_lib.cli import approvals, evidence, lab, render, timing
 from ops_lib.cli.desk import recovered
-from ops_lib.cli.outcomes import EXIT_CODES, sealed_or_waiting
+from ops_lib.cli.outcomes import EXIT_CODES, sealed_or_waiting, show_sealed
 from ops_lib.cli.progress import Progress
 from ops_lib.model.errors import BadInput
 from ops_lib.model.finding import Severity
@@ -62,13 +62,14 @@ def run(given: Namespace) -> int:
         runbook=given.id,
         cause=wiring.person(desk),
         target=given.target,
-        parameters=_parameters(given.parameters),
+        parameters={**_of_file(given.parameters_file), **_parameters(given.parameters)},
+        ambient=wiring.ambient_parameters(),
         reason=given.reason,
         ticket=given.ticket,
         break_glass=given.break_glass,
     )
-    sealed = sealed_or_waiting(desk, given, lambda progress: run_runbook(desk, request, progress))
-    render.record(sealed.record, sealed.folder, as_json=given.json)
+    sealed = sealed_or_waiting(desk, given, lambda listener: run_runbook(desk, request, listener))
+    show_sealed(given, sealed)
     return _exit_code(sealed.record, given.fail_on)
 
 
@@ -77,6 +78,10 @@ def _parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     if twice:
         raise BadInput(f"parameter {min(twice)} is given twice", hint="give it once")
     return dict(pairs)
+
+
+def _of_file(path: Path | None) -> Mapping[str, Any]:
+    return wiring.read_parameters(path) if path else {}
 
 
 def _exit_code(record: Mapping[str, Any], fail_on: str | None) -> int:
@@ -197,6 +202,16 @@ def doctor(given: Namespace) -> int:
     return 0 if all(answer.well for answer in answers) else _FAULTY
 
 
+def daemon(given: Namespace) -> int:
+    from ops_lib.daemon import client, server  # noqa: PLC0415
+
+    if given.action == "stop":
+        render.daemons(server.stop(os.environ), stopped=True, as_json=given.json)
+    else:
+        render.daemons([pid for pid, _ in client.daemons(os.environ)], stopped=False, as_json=given.json)
+    return 0
+
+
 COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
     "list": list_runbooks,
     "show": show,
@@ -214,4 +229,5 @@ COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
     "demo": demo,
     "init": init,
     "doctor": doctor,
+    "daemon": daemon,
 }

@@ -53,6 +53,10 @@ class Progress:
                 self._found(event["content"]["data"][MIME_TYPE]["findings"])
             case "step-began":
                 self.say(f"step {event['name']}")
+            case "queued":
+                self.say(f"waiting: the target is being changed by {event['behind']}")
+            case "stopping" if event["after"]:
+                self.say(f"stopping after step {event['after']!r}; Ctrl-C again stops at once")
             case "stopping":
                 self.say("stopping")
 

@@ -32,6 +32,11 @@ def document(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def json_line(value: Any) -> None:
+    """One JSON document on a line, at once."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
 def text(value: str) -> None:
     print(value)
 
@@ -314,3 +319,14 @@ def waiting(found: Sequence[Any], reviews: Sequence[Any]) -> None:
         print(f"BREAK-GLASS by {plain(item.who)} at {item.at}, not reviewed: run {item.run_id}: {plain(item.reason)}")
     if not rows and not reviews:
         print("nothing waits")
+
+
+def daemons(found: Sequence[int], *, stopped: bool, as_json: bool) -> None:
+    """The process ids of the daemons that run, or did."""
+    if as_json:
+        document({"stopped" if stopped else "running": list(found)})
+    elif found:
+        for pid in found:
+            print(f"{'stopped' if stopped else 'running'}: process {pid}")
+    else:
+        print("no daemon is running")

@@ -96,7 +96,8 @@ class Redactor:
         """A JSON value without secrets in any of its texts, keys included, and without what JSON cannot hold."""
         match value:
             case str():
-                return value if value in FORMAT_WORDS else self.text(_SURROGATES.sub("\ufffd", value))
+                whole = value if value.isascii() else _SURROGATES.sub("\ufffd", value)
+                return value if value in FORMAT_WORDS else self.text(whole)
             case dict():
                 return {self.json(str(key)): self.json(item) for key, item in value.items()}
             case list() | tuple():
@@ -175,7 +176,7 @@ class Redactor:
 
     def _seen(self, text: str) -> str:
         """A text, or where its controls and colours only cut a secret up, what a reader would see of it, hidden."""
-        if not self._kinds or not INVISIBLE.search(text):
+        if not self._kinds or text.isprintable() or not INVISIBLE.search(text):
             return text
         visible = INVISIBLE.sub("", text)
         return self.text(visible) if self.spans(visible) else text

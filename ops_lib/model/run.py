@@ -57,12 +57,14 @@ class Request:
 
     `break_glass` is why it may go on without the approval that its target demands.
     `scheduled_for` is the due time of a schedule, whose cause this run has.
+    `ambient` are parameters that were given to no runbook in particular: one takes those that it has.
     """
 
     runbook: str
     cause: Cause
     target: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    ambient: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
     ticket: str | None = None
     break_glass: str | None = None

@@ -54,6 +54,7 @@ class Runbook:
     hazard: Hazard
     owner: str
     timeout: timedelta
+    cell_timeout: timedelta | None = None
     needs: tuple[str, ...] = ()
     wants: tuple[str, ...] = ()
     schedule: str | None = None
@@ -144,6 +145,7 @@ _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "hazard": lambda value: Hazard(str(value)),
     "owner": _line,
     "timeout": _timeout,
+    "cell_timeout": _timeout,
     "needs": _many(_need),
     "wants": _many(_need),
     "schedule": _schedule,
@@ -157,6 +159,7 @@ _FORMS: Final[Mapping[str, str]] = {
     "hazard": " or ".join(Hazard),
     "owner": "one line of text: the team that keeps this runbook",
     "timeout": "a duration such as 90s, 15m or 2h, at most 7d",
+    "cell_timeout": "a duration such as 90s: how long any one cell may take",
     "needs": _NEEDS_FORM,
     "wants": _NEEDS_FORM,
     "schedule": 'null, or a cron expression with a time zone such as "0 6 * * 1 Europe/London"',

@@ -29,8 +29,9 @@ class Target:
     """A database as `infrastructure/targets.yaml` describes it, or as a DSN on the command line names it.
 
     Exactly one of `embedded`, `service` and `dsn` says where it is; none of them holds a password. `password_from` is a
-    reference to one, such as `env:PROD_PASSWORD` or `file:/run/secrets/prod`. `approvals` is how many people have to
-    say yes before a step begins; where it is not given, one on production and none elsewhere.
+    reference to one, such as `env:PROD_PASSWORD` or `file:/run/secrets/prod`. `direct` leads past a connection pooler.
+    `approvals` is how many people have to say yes before a step begins; where it is not given, one on production and
+    none elsewhere.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Target:
     embedded: bool = False
     service: str | None = None
     dsn: str | None = None
+    direct: str | None = None
     password_from: str | None = None
     production: bool = False
     approvals: int = 0
@@ -69,7 +71,7 @@ def target_from(name: str, described: object) -> Target:
 
 
 _KEYS: Mapping[str, type] = {
-    "kind": str, "embedded": bool, "service": str, "dsn": str, "password_from": str, "production": bool,
+    "kind": str, "embedded": bool, "service": str, "dsn": str, "direct": str, "password_from": str, "production": bool,
     "approvals": int, "roles": Mapping, "windows": list, "compose": str,
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ops_lib.model.errors import BadRunbook, OpsError
 from ops_lib.model.runbook import ID, Runbook, runbook_from
-from ops_lib.notebooks.front_matter import front_matter, read_notebook
+from ops_lib.notebooks.front_matter import LARGEST_FILE, front_matter, read_notebook
 from ops_lib.notebooks.parameters import parameters_of
 
 
@@ -53,12 +53,24 @@ class Catalogue:
         return f"did you mean {' or '.join(near)}?" if near else "runbook list shows those there are"
 
 
-def read_catalogue(folders: Sequence[Path]) -> Catalogue:
-    """Everything in these folders. A folder that is not there holds nothing."""
+def find_runbook(folders: Sequence[Path], text: str) -> Runbook:
+    """What `read_catalogue(folders).find(text)` finds, without reading what has nothing to do with it."""
+    try:
+        named = read_catalogue(folders, about=text).find(text)
+        return read_catalogue(folders, about=named.id).find(text)  # what stands in for it may have another stem
+    except BadRunbook:
+        return read_catalogue(folders).find(text)
+
+
+def read_catalogue(folders: Sequence[Path], *, about: str = "") -> Catalogue:
+    """Everything in these folders, or only those files that can have to do with one id or stem.
+
+    A folder that is not there holds nothing.
+    """
     runbooks: dict[str, Runbook] = {}
     faults: list[Fault] = []
     for folder in folders:
-        found, broken = _read_folder(folder)
+        found, broken = _read_folder(folder, _stem(about.strip()))
         for runbook in found:
             if runbook.id not in runbooks and not any(_stands_for(fault, runbook) for fault in faults):
                 runbooks[runbook.id] = runbook
@@ -77,7 +89,7 @@ def read_runbook(path: Path) -> Runbook:
     )
 
 
-def _read_folder(folder: Path) -> tuple[list[Runbook], list[Fault]]:
+def _read_folder(folder: Path, wanted: str) -> tuple[list[Runbook], list[Fault]]:
     found: dict[str, list[Runbook]] = {}
     faults = []
     try:
@@ -87,6 +99,8 @@ def _read_folder(folder: Path) -> tuple[list[Runbook], list[Fault]]:
     except OSError as error:
         return [], [Fault(path=folder, message=f"cannot be read: {error.strerror or error}")]
     for path in paths:
+        if not _mentions(path, wanted):
+            continue
         try:
             runbook = read_runbook(path)
             found.setdefault(runbook.id, []).append(runbook)
@@ -94,6 +108,16 @@ def _read_folder(folder: Path) -> tuple[list[Runbook], list[Fault]]:
             faults.append(Fault(path=path, message=str(error), id=_claimed_id(path)))
     faults.extend(_duplicates(found))
     return [group[0] for group in found.values() if len(group) == 1], faults
+
+
+def _mentions(path: Path, wanted: str) -> bool:
+    """Whether a file may be, or claim to be, a runbook of this id or stem; what cannot be read may be anything."""
+    try:
+        if path.stem.lower().startswith(wanted) or not path.is_file() or path.stat().st_size > LARGEST_FILE:
+            return True
+        return wanted.encode("utf-8", "surrogateescape") in path.read_bytes().lower()
+    except OSError:
+        return True
 
 
 def _duplicates(found: Mapping[str, Sequence[Runbook]]) -> Iterator[Fault]:

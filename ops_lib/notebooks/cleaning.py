@@ -82,7 +82,12 @@ def code_html(source: str) -> Markup:
     """Python with its syntax marked by classes."""
     if len(source) > LONGEST_CODE:
         return Markup("{}").format(source)
-    return Markup(pygments.highlight(source, _lexer(), HtmlFormatter(nowrap=True)))  # noqa: S704 -- pygments escapes
+    return Markup(pygments.highlight(source, _lexer(), _formatter()))  # noqa: S704 -- pygments escapes
+
+
+@functools.cache
+def _formatter() -> "HtmlFormatter[str]":
+    return HtmlFormatter(nowrap=True)
 
 
 def picture_uri(mime: str, data: object) -> str | None:

@@ -16,7 +16,8 @@ from nbclient.client import timestamp
 from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode, from_dict
 from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import Engine, NotebookExecutionManager
+from papermill.engines import Engine, NotebookExecutionManager, catch_nb_assignment
+from papermill.log import logger
 
 from ops_lib.model.run import CellStatus
 from ops_lib.notebooks.kernel import PYTHON, Kernel, StartedKernel
@@ -26,6 +27,7 @@ from ops_lib.notebooks.wire import SHELL, Wire
 OUTPUT_SECONDS = 60
 """How long the outputs of a cell may take to arrive once it has ended; a flood takes a while to be stored."""
 
+_ALSO_PYTHON = (None, "", "python")
 _PASSED_ON = ("log_output", "stdout_file", "stderr_file")
 _EXECUTE = {"silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
 
@@ -60,7 +62,8 @@ class RunbookEngine(Engine):  # type: ignore[misc]
     def execute_notebook(
         cls, nb: NotebookNode, kernel_name: str, output_path: str | None = None, **kwargs: Any
     ) -> NotebookNode:
-        manager = _Manager(nb, output_path=output_path, progress_bar=kwargs.pop("progress_bar", False))
+        shown = {"progress_bar": kwargs.pop("progress_bar", False), "log_output": kwargs.get("log_output", False)}
+        manager = Manager(nb, output_path=output_path, **shown)
         kwargs.pop("autosave_cell_every", None)
         manager.notebook_start()
         try:
@@ -81,9 +84,10 @@ class RunbookEngine(Engine):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         """Execute in a given kernel, or in one of our own that ends with the notebook."""
-        ours = kernel or cls.kernel(kernel_name or PYTHON)
+        ours = kernel or cls.kernel(PYTHON if kernel_name in _ALSO_PYTHON else kernel_name)
         wanted = {name: kwargs[name] for name in _PASSED_ON if name in kwargs}
-        client = _Client(nb_man, observer=observer or KeepsEverything(), timeout=execution_timeout, **wanted)
+        logger.info(f"Executing notebook with kernel: {kernel_name}")
+        client = Client(nb_man, log=logger, observer=observer, timeout=execution_timeout, **wanted)
         try:
             client.execute_in(ours, start_timeout)
         finally:
@@ -96,32 +100,36 @@ class RunbookEngine(Engine):  # type: ignore[misc]
         return StartedKernel(Path(tempfile.mkdtemp(prefix="runbook-")), os.environ, name=name)
 
 
-class _Manager(NotebookExecutionManager):  # type: ignore[misc]
+class Manager(NotebookExecutionManager):  # type: ignore[misc]
     """papermill's bookkeeping without its saves, and without calling completed what never ran."""
 
+    @catch_nb_assignment  # type: ignore[untyped-decorator]
     def save(self, **kwargs: Any) -> None:
         pass
 
     def autosave_cell(self, **kwargs: Any) -> None:
         pass
 
+    @catch_nb_assignment  # type: ignore[untyped-decorator]
     def notebook_complete(self, **kwargs: Any) -> None:
         self.end_time = self.now()
         self.nb.metadata.papermill["end_time"] = self.end_time.isoformat()
-        self.nb.metadata.papermill["duration"] = (self.end_time - self.start_time).total_seconds()
+        if self.start_time:
+            self.nb.metadata.papermill["duration"] = (self.end_time - self.start_time).total_seconds()
         self.complete_pbar()
         self.cleanup_pbar()
+        self.save()
 
 
-class _Client(PapermillNotebookClient):  # type: ignore[misc]
+class Client(PapermillNotebookClient):  # type: ignore[misc]
     """Drives the kernel cell by cell, and passes every output through the observer before it is kept.
 
     What a cell is and what becomes of an error is nbclient's; how messages travel is ours.
     """
 
-    def __init__(self, nb_man: _Manager, *, observer: Observer, **kwargs: Any) -> None:
+    def __init__(self, nb_man: Manager, *, observer: Observer | None = None, **kwargs: Any) -> None:
         super().__init__(nb_man, iopub_timeout=OUTPUT_SECONDS, **kwargs)
-        self._observer = observer
+        self._observer = observer or KeepsEverything()
         self._outputs = Outputs()
         self._wire: Wire
 
@@ -140,9 +148,11 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
     def papermill_execute_cells(self) -> None:
         for index, cell in enumerate(self.nb.cells):
             self.nb_man.cell_start(cell, index)
-            if cell.cell_type == "code" and not self._execute(cell, index):
-                break
-            self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
+            try:
+                if cell.cell_type == "code" and not self._execute(cell, index):
+                    break
+            finally:
+                self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
 
     def _execute(self, cell: NotebookNode, index: int) -> bool:
         """Whether the cell ran to its end; what is no error of the cell (a dead kernel) is raised."""

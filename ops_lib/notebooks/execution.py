@@ -55,17 +55,21 @@ def planned_cells(notebook: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def execute(notebook: Mapping[str, Any], kernel: "Kernel", observer: "Observer") -> None:
-    """Run every cell in a kernel; ends early where a cell fails. KernelDied where the kernel goes away."""
-    papermill = load_papermill()
+    """Run every cell in a kernel; ends early where a cell fails. KernelDied where the kernel goes away.
+
+    papermill's engines are asked for ours, as `papermill --engine runbook` does. What its command does around that, we
+    do otherwise: parameters are bound, errors are told to the observer, and nothing is saved.
+    """
+    load_papermill()
     from nbclient.exceptions import DeadKernelError  # noqa: PLC0415
     from nbformat import from_dict  # noqa: PLC0415
-    from papermill.exceptions import PapermillExecutionError  # noqa: PLC0415
+    from nbformat.v4.rwbase import rejoin_lines  # noqa: PLC0415
+    from papermill.engines import papermill_engines  # noqa: PLC0415
 
-    arguments = {"engine_name": "runbook", "kernel_name": "python3", "progress_bar": False}
+    executed = rejoin_lines(from_dict({**notebook, "metadata": {**notebook["metadata"], "papermill": {}}}))
+    given = {"kernel_name": "python3", "kernel": kernel, "observer": observer, "progress_bar": False}
     try:
-        papermill.execute_notebook(from_dict(notebook), None, kernel=kernel, observer=observer, **arguments)
-    except PapermillExecutionError:
-        return  # the observer was told which cell failed, and how
+        papermill_engines.execute_notebook_with_engine("runbook", executed, **given)
     except DeadKernelError:
         raise KernelDied("the kernel died", hint="out of memory, killed, or crashed: see the last cell") from None
     except RuntimeError as error:
@@ -74,14 +78,12 @@ def execute(notebook: Mapping[str, Any], kernel: "Kernel", observer: "Observer")
         raise KernelDied("the kernel died before it was ready", hint=str(error)) from None
 
 
-def load_papermill() -> Any:
-    """The module, imported without what costs it most."""
+def load_papermill() -> None:
+    """Import papermill without what costs it most."""
     # jupyterlab brings rfc3987_syntax, which compiles 35 grammars at import (0.7 s) for a check that a notebook's
     # schema never asks for; jsonschema does without it where it is missing.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    import papermill  # noqa: PLC0415
-
-    return papermill
+    import papermill  # noqa: F401, PLC0415
 
 
 def assemble(prepared: Notebook, events: Sequence[Event]) -> Notebook:

@@ -57,6 +57,11 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
+def live_on() -> None:
+    """Be killed with nobody any more."""
+    prctl(_PR_SET_PDEATHSIG, 0)
+
+
 def _start(lifeline: int, command: list[str]) -> int:
     """Fork the kernel; its process id."""
     keeper = os.getpid()
@@ -104,6 +109,27 @@ def kill_descendants(ancestor: int) -> None:
 
 def descendants(ancestor: int) -> list[int]:
     """The process ids below one, from /proc."""
+    children_of = _children if os.path.exists(f"/proc/self/task/{os.getpid()}/children") else _every_child().get  # noqa: PTH110
+    found, queue = [], [ancestor]
+    while queue:
+        below = children_of(queue.pop()) or []
+        found += below
+        queue += below
+    return found
+
+
+def _children(parent: int) -> list[int]:
+    """The children of one process, as Linux tells where it was built to (CONFIG_PROC_CHILDREN)."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{parent}/task"):  # noqa: PTH208
+            with open(f"/proc/{parent}/task/{thread}/children", "rb") as children:  # noqa: PTH123
+                found += map(int, children.read().split())
+    return found
+
+
+def _every_child() -> dict[int, list[int]]:
+    """The children of every process."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib would double the time to start
         if name.isdigit():
@@ -111,12 +137,7 @@ def descendants(ancestor: int) -> list[int]:
                 with open(f"/proc/{name}/stat", "rb") as stat:  # noqa: PTH123
                     parent = int(stat.read().rpartition(b")")[2].split()[1])
                 children.setdefault(parent, []).append(int(name))
-    found, queue = [], [ancestor]
-    while queue:
-        below = children.get(queue.pop(), [])
-        found += below
-        queue += below
-    return found
+    return children
 
 
 def kill_strays(variable: str, value: str) -> None:

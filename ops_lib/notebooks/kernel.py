@@ -1,12 +1,19 @@
-"""Kernels under a keeper, each in a scratch folder of its own for its sockets."""
+"""Kernels under a keeper, each in a scratch folder of its own for its sockets.
+
+A run drives a `Kernel` and does not know whether that is started for it (`StartedKernel`) or was waiting for it
+(`ops_lib.notebooks.claim`).
+"""
 
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -85,6 +92,7 @@ class StartedKernel:
         self.kill()
         os.close(self._theirs)
         if self._process is None:
+            shutil.rmtree(self._scratch, ignore_errors=True)  # nobody else will, where no keeper was started
             return True
         try:
             code = self._process.wait(timeout=_GRACE_SECONDS)
@@ -98,6 +106,39 @@ class StartedKernel:
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
+
+
+class StartedAhead:
+    """A kernel that is being started from now on, by a thread; `start` waits until it is."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._said: Future[Mapping[str, Any]] = Future()
+        threading.Thread(target=self._begin, daemon=True).start()
+
+    def _begin(self) -> None:
+        try:
+            self._said.set_result(self._kernel.start())
+        except BaseException as error:
+            self._said.set_exception(error)
+
+    def start(self) -> Mapping[str, Any]:
+        return self._said.result()
+
+    @property
+    def ended(self) -> int:
+        return self._kernel.ended
+
+    def interrupt(self) -> None:
+        self._kernel.interrupt()
+
+    def kill(self) -> None:
+        self._kernel.kill()
+
+    def end(self) -> bool:
+        self._kernel.kill()
+        wait([self._said])
+        return self._kernel.end()
 
 
 def _command(name: str, file: Path) -> tuple[list[str], Mapping[str, str]]:

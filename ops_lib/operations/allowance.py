@@ -64,7 +64,8 @@ class Meter:
         cut_before = self._seen > self._kept
         self._digest.update(told)
         self._seen += len(told)
-        size = len(canonical(content)) + MESSAGE_OVERHEAD
+        rest = {name: value for name, value in content.items() if name != "data"}
+        size = (len(told) if "data" in content else 0) + len(canonical(rest)) + MESSAGE_OVERHEAD
         if MIME_TYPE in (content.get("data") or {}) and size <= self._run.results:
             self._run.results -= size
         elif kind == "error":

@@ -9,7 +9,6 @@ Where the supervisor is killed, its keeper ends the kernel, and the next command
 
 import copy
 import json
-import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -23,8 +22,7 @@ from ops_lib.archive.staging import Staging
 from ops_lib.model import ulid
 from ops_lib.model.errors import ArchiveUnwritable, BadInput, KernelDied, OpsError, Refused
 from ops_lib.model.journal import Event, waits
-from ops_lib.model.run import RUN_VARIABLE, CellStatus, Outcome, Request
-from ops_lib.notebooks import channel, keeper
+from ops_lib.model.run import CellStatus, Outcome, Request
 from ops_lib.notebooks.deviations import place
 from ops_lib.notebooks.execution import planned_cells
 from ops_lib.notebooks.stand_in import Execution, StandIn
@@ -34,7 +32,6 @@ from ops_lib.operations.hiding import hide_content, hide_notebook
 from ops_lib.operations.known import redactor_for
 from ops_lib.operations.run import (
     Bound,
-    alone,
     bind_request,
     check_needs,
     declare,
@@ -44,6 +41,8 @@ from ops_lib.operations.run import (
 )
 from ops_lib.operations.seal import NOTEBOOK, seal
 from ops_lib.operations.supervisor import Supervisor
+from ops_lib.operations.turn import turn
+from ops_lib.operations.workplace import Workplace
 from ops_lib.postgres.connection import end_sessions
 from ops_lib.postgres.session import application_name
 
@@ -53,10 +52,7 @@ STAYS_OPEN = "this run is sealed: restart the kernel to begin another"
 def attend(desk: Desk, request: Request, connection: Mapping[str, Any]) -> None:
     """Be the kernel of one connection file of Jupyter's, until it ends; what was run is sealed."""
     bound = bind_request(desk, request)
-    run_id = ulid.make(desk.clock(), desk.randomness(10))
-    scratch = desk.scratch(run_id)
-    scratch.mkdir(mode=0o700)
-    session = _Session(desk, request, bound, run_id, scratch)
+    session = _Session(desk, request, bound, ulid.make(desk.clock(), desk.randomness(10)))
     try:
         session.serve(connection)
     finally:
@@ -77,9 +73,8 @@ class _Progress:
 class _Session:
     """The supervisor's side of one kernel; every call comes from the thread that serves it."""
 
-    def __init__(self, desk: Desk, request: Request, bound: Bound, run_id: str, scratch: Path) -> None:
-        self._desk, self._request, self._bound = desk, request, bound
-        self._run_id, self._scratch = run_id, scratch
+    def __init__(self, desk: Desk, request: Request, bound: Bound, run_id: str) -> None:
+        self._desk, self._request, self._bound, self._run_id = desk, request, bound, run_id
         self._redactor = redactor_for(desk, bound.login, bound.notebook)
         self._supervisor: Supervisor | None = None
         self._notebook: dict[str, Any] = {}
@@ -87,9 +82,8 @@ class _Session:
         self._over: str | None = None
         self._sealing = False
         self._held = ExitStack()
-        self._channel = channel.Server(scratch / "channel", self._answer)
-        environment = {channel.VARIABLE: str(scratch / "channel"), RUN_VARIABLE: run_id}
-        self._kernel = desk.kernel(scratch, {**desk.environment, **environment})
+        self._workplace = Workplace(desk, run_id, self._answer)
+        self._kernel = self._workplace.kernel
         self._stand_in: StandIn
 
     def serve(self, connection: Mapping[str, Any]) -> None:
@@ -103,10 +97,7 @@ class _Session:
 
     def close(self) -> None:
         """Nothing is left of the kernel."""
-        self._channel.close()
-        if not self._kernel.end():
-            keeper.kill_strays(RUN_VARIABLE, self._run_id)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._workplace.close()
         self._held.close()
 
     # What Jupyter asks, as the stand-in tells it.
@@ -185,7 +176,10 @@ class _Session:
         self._supervisor = supervisor
         try:
             check_needs(self._bound, supervisor)
-            self._held.enter_context(alone(self._desk, self._bound, supervisor))
+            bound = self._bound
+            self._held.enter_context(
+                turn(self._desk, bound.runbook, bound.target, bound.login, supervisor, patient=False)
+            )
             supervisor.journal("planned", cells=planned_cells(self._notebook))
         except OpsError as error:
             self._conclude(error)

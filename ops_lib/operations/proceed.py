@@ -12,7 +12,7 @@ from ops_lib.model.errors import OpsError, Refused
 from ops_lib.model.journal import waits
 from ops_lib.model.parameter import abridged
 from ops_lib.model.run import Cause, Request
-from ops_lib.notebooks.catalogue import read_catalogue
+from ops_lib.notebooks.catalogue import find_runbook
 from ops_lib.notebooks.execution import INJECTED, prepare
 from ops_lib.notebooks.front_matter import read_notebook, source_of
 from ops_lib.notebooks.parameters import binding_source
@@ -43,7 +43,7 @@ def bind_again(desk: Desk, request: Request, opened: Mapping[str, Any], before: 
 
     `before` is the notebook as the run has stored it.
     """
-    found = read_catalogue(desk.runbooks).find(request.runbook)
+    found = find_runbook(desk.runbooks, request.runbook)
     if found.sha256 != opened["runbook"]["sha256"]:
         notebook, _ = read_notebook(Path(found.path))
         changes = "; ".join(differences(before, notebook)) or "in what is no code"

@@ -1,8 +1,10 @@
 """Where code comes from: the commit of a runbook, and the versions of what runs it."""
 
+import hashlib
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,22 @@ _GIT_SECONDS = 5
 
 
 def commit_of(file: Path) -> str | None:
-    """The commit in which a file stands as it is now; nothing where it was changed since, or git does not know it."""
-    if _git(file.parent, "diff", "--quiet", "HEAD", "--", file.name) is None:
+    """The commit in which a file stands as it is now; nothing where it was changed since, or git does not know it.
+
+    A filter, such as nbstripout, may make what is committed differ from what lies here: then git compares them.
+    """
+    commit, _, blob = (_git(file.parent, "rev-parse", "HEAD", f"HEAD:./{file.name}") or "").partition("\n")
+    if not blob:
         return None
-    if not _git(file.parent, "ls-files", "--", file.name):
-        return None
-    return _git(file.parent, "rev-parse", "HEAD")
+    same = blob == _blob(file.read_bytes(), len(blob)) or _git(file.parent, "diff", "--quiet", "HEAD", "--", file.name)
+    return None if same is None else commit
+
+
+def _blob(content: bytes, digits: int) -> str:
+    """The name that git gives to the content of a file, in a repository whose names have so many digits."""
+    hashed = hashlib.sha1(usedforsecurity=False) if digits == 40 else hashlib.sha256()
+    hashed.update(b"blob %d\0" % len(content) + content)
+    return hashed.hexdigest()
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
@@ -32,6 +44,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+@cache
 def software() -> dict[str, Any]:
     """What runs a runbook here. `packages_sha256` is the digest of all installed distributions with their versions."""
     installed = {path.name for entry in sys.path if entry for path in Path(entry).glob("*.dist-info")}

@@ -13,14 +13,15 @@ import json
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ops_lib.archive import locks
 from ops_lib.archive.ledger import Gate, Ledger, ajar
 from ops_lib.archive.staging import Staging
 from ops_lib.model import ulid
@@ -36,13 +37,12 @@ from ops_lib.model.errors import (
 from ops_lib.model.journal import last_pass
 from ops_lib.model.ledger import EntryKind
 from ops_lib.model.parameter import bind, shown
-from ops_lib.model.run import RUN_VARIABLE, CellStatus, Outcome, Request
+from ops_lib.model.run import CellStatus, Outcome, Request
 from ops_lib.model.runbook import Runbook
 from ops_lib.model.step import NO_PAST, Past
 from ops_lib.model.target import Hazard, Identity, Login, Target
 from ops_lib.model.times import format_instant
-from ops_lib.notebooks import channel, keeper
-from ops_lib.notebooks.catalogue import read_catalogue
+from ops_lib.notebooks.catalogue import find_runbook
 from ops_lib.notebooks.execution import execute, planned_cells, prepare
 from ops_lib.notebooks.front_matter import read_notebook
 from ops_lib.notebooks.parameters import binding_source
@@ -54,7 +54,9 @@ from ops_lib.operations.owner import this_process
 from ops_lib.operations.provenance import commit_of, software
 from ops_lib.operations.seal import NOTEBOOK, seal
 from ops_lib.operations.supervisor import Supervisor
-from ops_lib.postgres.connection import connect, end_sessions, identify
+from ops_lib.operations.turn import turn
+from ops_lib.operations.workplace import Workplace
+from ops_lib.postgres.connection import cancel_sessions, connect, end_sessions, identify
 from ops_lib.postgres.session import application_name
 
 
@@ -70,10 +72,12 @@ class Sealed:
 class Bound:
     """A request that fits: the runbook as it was read, its parameters as typed values, and how the target is reached.
 
-    `refusal` is why the target cannot be reached, where that is known before the run begins.
+    `commit` is still being asked for; `refusal` is why the target cannot be reached, where that is known before the run
+    begins.
     """
 
     runbook: Runbook
+    commit: Future[str | None]
     notebook: Mapping[str, Any]
     values: Mapping[str, Any]
     target: Target
@@ -94,14 +98,28 @@ def run(
     staging = Staging.create(desk.archive, ulid.make(desk.clock(), desk.randomness(10)))
     supervisor = Supervisor(desk, staging, redactor, listener)
     supervisor.follow(past, request.break_glass)
-    with signals(supervisor):
-        prepared = declare(desk, request, bound, supervisor, gate)
-        return conclude(desk, bound, prepared, supervisor)
+    ahead = _workplace(desk, supervisor) if bound.runbook.hazard is Hazard.READ_ONLY else None
+    try:
+        with signals(supervisor):
+            prepared = declare(desk, request, bound, supervisor, gate)
+            return conclude(desk, bound, prepared, supervisor, ahead)
+    finally:
+        if ahead:
+            ahead.close()
 
 
-def conclude(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: Supervisor) -> Sealed:
-    """Run the cells of a declared run to whatever end, and seal it; WaitsForApproval where it is not over."""
-    ending = _attempt(desk, bound, prepared, supervisor)
+def _workplace(desk: Desk, supervisor: Supervisor) -> Workplace:
+    return Workplace(desk, supervisor.staging.run_id, supervisor.answer)
+
+
+def conclude(
+    desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: Supervisor, ahead: Workplace | None = None
+) -> Sealed:
+    """Run the cells of a declared run to whatever end, and seal it; WaitsForApproval where it is not over.
+
+    `ahead` is where the cells of a run that changes nothing go, begun ahead; it dies while the record is made.
+    """
+    ending = _attempt(desk, bound, prepared, supervisor, ahead)
     if supervisor.gate.waits and (ending["error"] or {}).get("type") == WaitsForApproval.__name__:
         supervisor.journal("waiting", durable=True)
         supervisor.staging.close()
@@ -116,11 +134,13 @@ def conclude(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
 
 def bind_request(desk: Desk, request: Request) -> Bound:
     """Find and bind; BadInput where the request does not fit, with nothing recorded."""
-    found = read_catalogue(desk.runbooks).find(request.runbook)
+    found = find_runbook(desk.runbooks, request.runbook)
     notebook, content = read_notebook(Path(found.path))
     if sha256(content).hexdigest() != found.sha256:
         raise OpsError(f"{found.path} was changed while it was read", hint="run it again")
-    values = bind(found.parameters, request.parameters)
+    commit = _beside(commit_of, Path(found.path).absolute())
+    ambient = {p.name: request.ambient[p.name] for p in found.parameters if p.name in request.ambient}
+    values = bind(found.parameters, {**ambient, **request.parameters})
     target = desk.target(request.target)
     login, refusal = None, None
     if _needs_target(found):
@@ -130,7 +150,18 @@ def bind_request(desk: Desk, request: Request) -> Bound:
             raise
         except OpsError as error:
             refusal = error if isinstance(error, Refused) else Refused(error.message, hint=error.hint)
-    return Bound(runbook=found, notebook=notebook, values=values, target=target, login=login, refusal=refusal)
+    return Bound(
+        runbook=found, commit=commit, notebook=notebook, values=values, target=target, login=login, refusal=refusal
+    )
+
+
+def _beside(ask: Callable[[Path], str | None], file: Path) -> Future[str | None]:
+    """What another program is asked, while this one goes on."""
+    with_one = ThreadPoolExecutor(1)
+    try:
+        return with_one.submit(ask, file)
+    finally:
+        with_one.shutdown(wait=False)
 
 
 def _needs_target(runbook: Runbook) -> bool:
@@ -143,7 +174,7 @@ def declare(desk: Desk, request: Request, bound: Bound, supervisor: Supervisor, 
     prepared = prepare(bound.notebook, binding_source(bound.values))
     staging.write(NOTEBOOK, json.dumps(hide_notebook(supervisor.redactor, prepared)).encode())
     opened = {
-        "runbook": _runbook_json(desk, runbook),
+        "runbook": {**_runbook_json(desk, runbook), "commit": bound.commit.result()},
         "cause": request.cause.to_json(),
         "reason": request.reason,
         "ticket": request.ticket,
@@ -174,7 +205,9 @@ def declare_intent(desk: Desk, staging: Staging, gate: Gate = ajar) -> None:
         raise
 
 
-def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: Supervisor) -> dict[str, Any]:
+def _attempt(
+    desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: Supervisor, ahead: Workplace | None
+) -> dict[str, Any]:
     """How the run ended and why, as the `ended` event has it."""
     error: dict[str, Any] | None = None
     outcome = Outcome.SUCCEEDED
@@ -182,8 +215,11 @@ def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
         with _deadline(bound.runbook, supervisor):
             check_chain(Ledger(desk.archive, desk.keys), supervisor.steps.past, supervisor.staging.run_id)
             check_needs(bound, supervisor)
-            with alone(desk, bound, supervisor):
-                _execute(desk, bound, prepared, supervisor)
+        with (
+            turn(desk, bound.runbook, bound.target, bound.login, supervisor),
+            _deadline(bound.runbook, supervisor),
+        ):
+            _execute(desk, bound, prepared, supervisor, ahead)
         error = failed_cell(last_pass(supervisor.staging.events))
         if error:
             outcome = Outcome.REFUSED if error["type"] == Refused.__name__ else Outcome.FAILED
@@ -195,7 +231,7 @@ def _attempt(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: 
     except Exception as failure:  # whatever went wrong, the run is sealed and says so
         outcome, error = Outcome.FAILED, error_json(failure)
     if supervisor.stopped_as:
-        outcome, error = supervisor.stopped_as, _stopped_error(bound.runbook, supervisor.stopped_as, error)
+        outcome, error = supervisor.stopped_as, _stopped_error(bound.runbook, supervisor, error)
     return {"outcome": outcome.value, "error": error}
 
 
@@ -217,25 +253,6 @@ def check_needs(bound: Bound, supervisor: Supervisor) -> None:
         _check_need(need, identity)
 
 
-@contextmanager
-def alone(desk: Desk, bound: Bound, supervisor: Supervisor) -> Iterator[None]:
-    """A run that may change its target is the only one that does."""
-    if bound.runbook.hazard is Hazard.READ_ONLY or not bound.login:
-        yield
-        return
-    opened = supervisor.staging.events[0]
-    target = next(event["target"] for event in supervisor.staging.events if event["kind"] == "target")
-    name = f"{target['database']} of {target['system_identifier'] or target['name']}"
-    holder = {
-        "run_id": supervisor.staging.run_id,
-        "runbook": bound.runbook.id,
-        "who": opened["cause"]["who"],
-        "since": opened["at"],
-    }
-    with locks.hold(desk.archive, name, holder):
-        yield
-
-
 def _check_need(need: str, identity: Identity | None) -> None:
     kind, _, name = need.partition(":")
     if kind == "extension" and (identity is None or name not in identity.extensions):
@@ -244,30 +261,36 @@ def _check_need(need: str, identity: Identity | None) -> None:
         raise Refused(f"the program {name} is missing here", hint="install it, or set PATH")
 
 
-def _execute(desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: Supervisor) -> None:
-    """Run the cells in a kernel of this run's own, and leave nothing of it behind."""
+def _execute(
+    desk: Desk, bound: Bound, prepared: Mapping[str, Any], supervisor: Supervisor, ahead: Workplace | None
+) -> None:
+    """Run the cells in a kernel of this run's own; nothing is left of one that may have changed something."""
     if supervisor.stopped_as:
         raise Interrupted("the run was stopped before its first cell")
     run_id = supervisor.staging.run_id
-    scratch = desk.scratch(run_id)
-    scratch.mkdir(mode=0o700)
     supervisor.introduction = introduction(desk, bound, supervisor)
-    server = channel.Server(scratch / "channel", supervisor.answer)
-    environment = {channel.VARIABLE: str(scratch / "channel"), RUN_VARIABLE: run_id}
-    supervisor.kernel = desk.kernel(scratch, {**desk.environment, **environment})
+    supervisor.cell_seconds = bound.runbook.cell_timeout.total_seconds() if bound.runbook.cell_timeout else None
+    supervisor.cancel = partial(_on_its_sessions, cancel_sessions, bound, run_id)
+    workplace = ahead or _workplace(desk, supervisor)
+    supervisor.kernel = workplace.kernel
     supervisor.journal("planned", cells=planned_cells(prepared))
+    end = partial(_on_its_sessions, end_sessions, bound, run_id)
     try:
-        execute(prepared, supervisor.kernel, supervisor)
+        execute(prepared, workplace.kernel, supervisor)
     finally:
-        supervisor.kernel.kill()
+        workplace.kernel.kill()
         supervisor.close()
-        server.close()
-        if not supervisor.kernel.end():
-            keeper.kill_strays(RUN_VARIABLE, run_id)
-        shutil.rmtree(scratch, ignore_errors=True)
-        if bound.login:
-            with suppress(OpsError):
-                end_sessions(bound.login, application_name(bound.runbook.id, run_id))
+        if ahead:
+            ahead.leave(end)
+        else:
+            workplace.close(end)
+
+
+def _on_its_sessions(act: Callable[[Login, str], int], bound: Bound, run_id: str) -> None:
+    """Cancel or end what a run still does on its target; one that does not answer has lost the sessions by itself."""
+    if bound.login:
+        with suppress(OpsError):
+            act(bound.login, application_name(bound.runbook.id, run_id))
 
 
 def introduction(desk: Desk, bound: Bound, supervisor: Supervisor) -> dict[str, Any]:
@@ -295,13 +318,20 @@ def _deadline(runbook: Runbook, supervisor: Supervisor) -> Iterator[None]:
 
 @contextmanager
 def signals(supervisor: Supervisor) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a lost terminal end the run in order; what they interrupt is in a thread of its own."""
+    """Ctrl-C, SIGTERM and a lost terminal end the run after its step; the same one a second time ends it now.
+
+    What they interrupt is in a thread of its own.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    heard: set[int] = set()
+
     def stop(number: int, frame: object) -> None:
-        threading.Thread(target=supervisor.stop, args=(Outcome.INTERRUPTED,), daemon=True).start()
+        given = {"outcome": Outcome.INTERRUPTED, "now": number in heard}
+        heard.add(number)
+        threading.Thread(target=supervisor.stop, kwargs=given, daemon=True).start()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, stop) for number in numbers}
@@ -325,13 +355,16 @@ def failed_cell(events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     return {"type": content["ename"], "message": message, "hint": hint, "cell": cell}
 
 
-def _stopped_error(runbook: Runbook, outcome: Outcome, error: dict[str, Any] | None) -> dict[str, Any]:
-    limit = shown(runbook.timeout)
-    message, hint = {
-        Outcome.TIMED_OUT: (f"the run reached its deadline of {limit}", "see in which cell, and why; or raise timeout"),
-        Outcome.INTERRUPTED: ("the run was asked to stop", "run it again when the reason is gone"),
-    }[outcome]
-    return {"type": outcome.value, "message": message, "hint": hint, "cell": (error or {}).get("cell")}
+def _stopped_error(runbook: Runbook, supervisor: Supervisor, error: dict[str, Any] | None) -> dict[str, Any]:
+    outcome = supervisor.stopped_as or Outcome.INTERRUPTED
+    message, hint = "the run was asked to stop", "run it again when the reason is gone"
+    if outcome is Outcome.TIMED_OUT:
+        cell = supervisor.stopped_in and runbook.cell_timeout
+        whose, limit, name = ("a cell", cell, "cell_timeout") if cell else ("the run", runbook.timeout, "timeout")
+        message = f"{whose} reached its deadline of {shown(limit)}"
+        hint = f"see in which cell, and why; or raise {name}"
+    cell_id = supervisor.stopped_in or (error or {}).get("cell")
+    return {"type": outcome.value, "message": message, "hint": hint, "cell": cell_id}
 
 
 def error_json(error: Exception) -> dict[str, Any]:
@@ -345,7 +378,7 @@ def _runbook_json(desk: Desk, runbook: Runbook) -> dict[str, Any]:
     file = path.relative_to(desk.cwd) if path.is_relative_to(desk.cwd) else path
     return {
         "id": runbook.id, "title": runbook.title, "hazard": runbook.hazard.value, "owner": runbook.owner,
-        "file": file.as_posix(), "sha256": runbook.sha256, "commit": commit_of(path),
+        "file": file.as_posix(), "sha256": runbook.sha256,
     }  # fmt: skip
 
 

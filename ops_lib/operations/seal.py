@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ops_lib.archive.files import explained_below
-from ops_lib.archive.indexing import keep_up
 from ops_lib.archive.records import RECORD, Records
 from ops_lib.archive.staging import Staging
 from ops_lib.model.journal import last_pass
@@ -47,7 +46,6 @@ def _seal(desk: Desk, staging: Staging, redactor: Redactor) -> tuple[Path, dict[
     staging.write(NOTEBOOK, _notebook_bytes(notebook))
     staging.write(REPORT, hide_in_page(_report(record, notebook), redactor.text).encode("utf-8", "replace"))
     folder = records.seal(staging, record, at=desk.clock(), who=desk.who)
-    keep_up(desk.archive)
     publish_head(desk)
     return folder, json.loads((folder / RECORD).read_bytes())
 

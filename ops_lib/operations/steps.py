@@ -51,6 +51,11 @@ class Steps:
         }
 
     @property
+    def acting(self) -> list[str]:
+        """The steps that act at this moment, as the journal names them."""
+        return [stored for stored, began, _ in self._open.values() if began]
+
+    @property
     def chain(self) -> str:
         """The name under which the rows of this run's steps are found, however often it is resumed."""
         return self.past.chain[0] if self.past.chain else self._scribe.staging.run_id
@@ -94,6 +99,7 @@ class Steps:
         with self._scribe.turn:
             if self._scribe.stopped_as:
                 raise Refused(f"step {name!r} is not tried again: the run is being stopped")
+            self._require(name)
             event = {"kind": "step-retried", "name": self._open[name][0], "attempt": attempt, "error": error}
             self._scribe.write(self._clean({**event, "seconds": seconds}), durable=True)
 

@@ -31,6 +31,9 @@ from ops_lib.operations.hiding import hide_content, hide_event, hide_file
 from ops_lib.operations.steps import Steps
 
 KILL_AFTER_SECONDS = 5.0
+SYNC_SECONDS = 0.1
+"""Cells that end one soon after the other reach the disk together; what changes something is durable by itself."""
+
 LONGEST_SECRET = 64 << 10
 SHORTEST_LEARNED = 6
 MOST_SECRETS = 1000
@@ -47,6 +50,11 @@ class Supervisor:
         self.kernel: Kernel | None = None
         self.introduction: Mapping[str, Any] = {}
         self.stopped_as: Outcome | None = None
+        self.stopped_in: str | None = None
+        self.stopping = threading.Event()
+        self.cell_seconds: float | None = None
+        self.before_step: Callable[[], None] = lambda: None
+        self.cancel: Callable[[], None] = lambda: None
         self._desk = desk
         self._listener = listener
         self.turn = threading.RLock()
@@ -56,8 +64,11 @@ class Supervisor:
         self._cell: str | None = None
         self._counted: Counter[str] = Counter()
         self._killer: threading.Timer | None = None
+        self._limit: threading.Timer | None = None
+        self._interrupted = False
+        self._synced = 0.0
         self.gate = Gate(self, desk)
-        self.steps = Steps(self, desk.clock, self.gate.require)
+        self.steps = Steps(self, desk.clock, self._before_step)
         self._secrets = self._attached = 0
 
     def follow(self, past: Past, break_glass: str | None) -> None:
@@ -88,6 +99,8 @@ class Supervisor:
             self._settle()
             self._cell, self._meter = cell, Meter(self.allowance, CELL_OUTPUT_LIMIT)
             self.journal("cell-began", cell=cell)
+            if self.cell_seconds:
+                self._limit = _timer(self.cell_seconds, self.stop, Outcome.TIMED_OUT, in_=cell)
 
     def output(self, cell: str, kind: str, content: Mapping[str, Any]) -> None:
         """Keep an output, cleaned of secrets and within what one cell and one run may store.
@@ -108,8 +121,13 @@ class Supervisor:
 
     def cell_ended(self, cell: str, status: CellStatus, seconds: float) -> None:
         with self.turn:
+            if self._limit:
+                self._limit.cancel()
             self._settle()
-            self.journal("cell-ended", durable=True, cell=cell, status=status.value, seconds=round(seconds, 4))
+            now = self._desk.clock().timestamp()
+            durable = now - self._synced > SYNC_SECONDS
+            self._synced = now if durable else self._synced
+            self.journal("cell-ended", durable=durable, cell=cell, status=status.value, seconds=round(seconds, 4))
 
     def _cut(self, said: Mapping[str, Any]) -> None:
         if self._meter:
@@ -146,6 +164,7 @@ class Supervisor:
             "attach": self._attach,
             "findings": self._findings,
             **self.steps.answers,
+            "step-end": self._step_end,
             **self.gate.answers,
             "seal": lambda: self.staging.run_id,
         }
@@ -213,27 +232,56 @@ class Supervisor:
         with self.turn:
             return [{**finding.to_json(), "weight": finding.weight} for finding in findings_of(self.staging.events)]
 
+    def _before_step(self, name: str) -> None:
+        """A step begins where its plan is approved and the run still has its target to itself."""
+        self.gate.require(name)
+        self.before_step()
+
+    def _step_end(self, **told: Any) -> None:
+        """What was to stop after its step stops now."""
+        with self.turn:
+            self.steps.end(**told)
+            if self.stopped_as and not self.steps.acting:
+                self._interrupt()
+
     # How a run is ended from outside.
 
-    def stop(self, outcome: Outcome) -> None:
-        """Interrupt the running cell, and kill the kernel where it does not listen. A second call kills at once."""
+    def stop(self, outcome: Outcome, *, now: bool = False, in_: str | None = None) -> None:
+        """End the run: at its deadline at once, otherwise after the step that is going on; `now` waits for nothing.
+
+        What is at once interrupted, its statements cancelled, and killed where it does not listen. `in_` is the cell
+        whose own time was over.
+        """
         with self.turn:
-            again, self.stopped_as = self.stopped_as is not None, self.stopped_as or outcome
-        if self.kernel is None:
-            return
-        if again:
+            first, self.stopped_as = self.stopped_as is None, self.stopped_as or outcome
+            if first:
+                self.stopped_in = in_
+            self.stopping.set()
+            if self.kernel is None:
+                return
+            steps = self.steps.acting
+            waits = bool(steps) and outcome is Outcome.INTERRUPTED and not now
+            if first:
+                self.write({"kind": "stopping", "outcome": outcome.value, "after": steps[-1] if waits else None})
+        if now:
             self.kernel.kill()
-            return
-        self.journal("stopping", outcome=outcome.value)
+        elif not waits:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        """Once: a second interrupt would hit what the first one has begun to clean up."""
+        with self.turn:
+            if self._interrupted or self.kernel is None:
+                return
+            self._interrupted = True
+            self._killer = _timer(KILL_AFTER_SECONDS, self.kernel.kill)
         self.kernel.interrupt()
-        self._killer = threading.Timer(KILL_AFTER_SECONDS, self.kernel.kill)
-        self._killer.daemon = True
-        self._killer.start()
+        threading.Thread(target=self.cancel, daemon=True).start()
 
     def close(self) -> None:
         """The kernel is gone: nothing more arrives."""
-        if self._killer:
-            self._killer.cancel()
+        for timer in filter(None, (self._killer, self._limit)):
+            timer.cancel()
         with self.turn:
             self._settle()
             if self.allowance.untold:
@@ -242,3 +290,11 @@ class Supervisor:
 
 def _stderr(text: str) -> dict[str, str]:
     return {"name": "stderr", "text": text}
+
+
+def _timer(seconds: float, action: Callable[..., None], *arguments: Any, **named: Any) -> threading.Timer:
+    """An action that is taken later, unless it is cancelled; it keeps no process alive."""
+    timer = threading.Timer(seconds, action, arguments, named)
+    timer.daemon = True
+    timer.start()
+    return timer

@@ -5,6 +5,7 @@ the server when this side dies. Read-only is the default. Server versions 14 to 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -133,9 +134,22 @@ def _guard(connection: psycopg.Connection, *, read_only: bool) -> Guard:
 
 
 def end_sessions(login: Login, application_name: str) -> int:
-    """Ends every other session of this name and says how many there were; the server rolls their work back."""
-    with connect(login, application_name="runbook/end-sessions", statement_timeout_ms=5_000) as connection:
+    """Ends every other session of this name and says how many there were; the server rolls their work back.
+
+    As the login itself: a session belongs to it, whatever role it has taken.
+    """
+    with connect(
+        replace(login, role=None), application_name="runbook/end-sessions", statement_timeout_ms=5_000
+    ) as connection:
         return int(ask(connection, "end_sessions", {"application_name": application_name})["ended"])
+
+
+def cancel_sessions(login: Login, application_name: str) -> int:
+    """Cancels what every other session of this name is doing and says how many there were; the sessions stay."""
+    with connect(
+        replace(login, role=None), application_name="runbook/cancel-sessions", statement_timeout_ms=5_000
+    ) as connection:
+        return int(ask(connection, "cancel_sessions", {"application_name": application_name})["cancelled"])
 
 
 def client_version() -> str:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from ops_lib.model.errors import BadRunbook
-from ops_lib.notebooks.catalogue import read_catalogue
+from ops_lib.notebooks.catalogue import find_runbook, read_catalogue
 
 FRONT = "---\nid: {id}\ntitle: {title}\nhazard: read-only\nowner: devops\ntimeout: 15m\n---"
 
@@ -98,6 +98,47 @@ def test_a_broken_file_is_not_replaced_unseen(tmp_path):
         catalogue.find("sop-004")
     with pytest.raises(BadRunbook, match="not JSON"):
         catalogue.find("SOP-001")
+
+
+def test_one_is_found_as_in_the_whole_catalogue(tmp_path):
+    """By whatever name: files that are not read because they seem to have nothing to do with it make no difference."""
+    team, standard = tmp_path / "team", tmp_path / "standard"
+    write(standard, "sop-004-performance")
+    write(standard, "sop-001-migration", name_id="SOP-001")
+    write(standard, "sop-002-rollback", name_id="SOP-002")
+    write(standard, "rev-capacity", name_id="REV-CAPACITY")
+    write(team, "ours", title="Ours")
+    write(team, "sop-002-again", name_id="SOP-002")
+    write(team, "sop-002-too", name_id="SOP-002")
+    write(team, "sop-003", parameters="import os", name_id="SOP-003")
+    (team / "sop-001-migration.ipynb").write_text("{")
+    (team / "huge.ipynb").touch()
+    os.truncate(team / "huge.ipynb", 10**11)
+    names = [path.stem for path in tmp_path.glob("*/*.ipynb")]
+    for text in (
+        *names,
+        "SOP-004",
+        "sop-001",
+        "SOP-002",
+        "SOP-003",
+        "SOP-009",
+        "rev-capacity",
+        " SOP-004 ",
+        "",
+        "\udc80",
+    ):
+        assert told(find_runbook, [team, standard], text) == told(_in_all, [team, standard], text), text
+
+
+def _in_all(folders, text):
+    return read_catalogue(folders).find(text)
+
+
+def told(find, folders, text):
+    try:
+        return find(folders, text)
+    except BadRunbook as error:
+        return str(error)
 
 
 def test_a_file_in_place_of_the_folder_is_named(tmp_path):

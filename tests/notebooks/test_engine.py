@@ -11,6 +11,9 @@ from pathlib import Path
 
 import nbformat
 
+ALONE = {**os.environ, "RUNBOOK_NO_DAEMON": "1"}
+"""So that nothing is started in the home of whoever runs the tests."""
+
 PAPERMILL = [str(Path(sys.executable).with_name("papermill")), "--engine", "runbook", "--no-progress-bar"]
 
 
@@ -27,7 +30,7 @@ def papermill(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str
     """Run papermill with our engine to its end."""
     return subprocess.run(
         [*PAPERMILL, "in.ipynb", "out.ipynb", *arguments], cwd=folder, capture_output=True, text=True, check=False,
-        timeout=60,
+        timeout=180, env=ALONE,
     )  # fmt: skip
 
 
@@ -59,9 +62,10 @@ def test_a_kernel_dies_with_its_owner(tmp_path: Path) -> None:
     write(tmp_path / "in.ipynb", "x = 1", start + f"open({str(begun)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
           "import time; time.sleep(600)")  # fmt: skip
     owner = subprocess.Popen(
-        [*PAPERMILL, "in.ipynb", "out.ipynb"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    assert eventually(lambda: begun.exists() and len(begun.read_text().split()) == 2)
+        [*PAPERMILL, "in.ipynb", "out.ipynb"], cwd=tmp_path, env=ALONE, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert eventually(lambda: begun.exists() and len(begun.read_text().split()) == 2, 180)
     pids = [int(word) for word in begun.read_text().split()]
     os.kill(owner.pid, signal.SIGKILL)
     owner.wait()

@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
+from ops_lib.archive.locks import PLACES, hold, impatient
 from ops_lib.archive.verification import verify_archive
-from ops_lib.model.errors import BadParameter, BadRunbook, BadTarget, TargetUnreachable
-from ops_lib.model.run import Request
+from ops_lib.model.errors import BadParameter, BadRunbook, BadTarget, Refused, TargetUnreachable
+from ops_lib.model.run import RUN_VARIABLE, Outcome, Request
 from ops_lib.model.target import Login
 from ops_lib.operations.desk import Desk
 from ops_lib.operations.run import Sealed, run
+from ops_lib.operations.supervisor import Supervisor
+from ops_lib.postgres.alone import alone
+from ops_lib.postgres.connection import connect, end_sessions
 
 WriteRunbook = Callable[..., Request]
 ASK = "import os; from ops_lib.notebooks.channel import Client; ask = Client(os.environ['RUNBOOK_CHANNEL']).ask\n"
@@ -201,6 +205,17 @@ def test_display_updates_and_clearing_are_kept_as_jupyter_shows_them(desk: Desk,
     assert only["data"]["text/plain"] == "'two'"
 
 
+def test_the_lines_of_a_cell_may_stand_apart(desk: Desk, write_runbook: WriteRunbook) -> None:
+    """As Jupyter stores them."""
+    request = write_runbook("x = 1\nx")
+    (file,) = desk.runbooks[0].glob("*.ipynb")
+    notebook = json.loads(file.read_text())
+    for cell in notebook["cells"]:
+        cell["source"] = cell["source"].splitlines(keepends=True)
+    file.write_text(json.dumps(notebook))
+    assert run(desk, request).record["outcome"] == "succeeded"
+
+
 def test_runs_at_once_do_not_disturb_one_another(desk: Desk, write_runbook: WriteRunbook) -> None:
     """Three runs in three threads: three records, one chain."""
     request = write_runbook("print('x' * 100)")
@@ -216,7 +231,7 @@ def test_runs_at_once_do_not_disturb_one_another(desk: Desk, write_runbook: Writ
 def test_one_changing_run_per_target_at_a_time(
     desk: Desk, write_runbook: WriteRunbook, database: Login, tmp_path: Path
 ) -> None:
-    """A second one is refused with who holds the target; reading is never refused."""
+    """A second one waits and is told for whom; one that belongs to a run does not wait, and is told the same."""
     desk = replace(desk, reach=lambda *_: database)
     go_on = tmp_path / "go-on"
     waits = (
@@ -230,17 +245,122 @@ def test_one_changing_run_per_target_at_a_time(
     )
     first.start()
     assert begun.wait(30)
-    second = run(desk, request)
-    assert second.record["outcome"] == "refused"
-    assert "is being changed by run" in second.record["error"]["message"]
-    assert "asked for by ana" in second.record["error"]["message"]
-    go_on.touch()
+    nested = run(replace(desk, environment={**desk.environment, RUN_VARIABLE: "01"}), request)
+    assert nested.record["outcome"] == "refused"
+    assert "is being changed by run" in nested.record["error"]["message"]
+    assert "asked for by ana, since 2" in nested.record["error"]["message"]
+    told = []
+    second = run(desk, request, lambda e: (told.append(e["behind"]), go_on.touch()) if e["kind"] == "queued" else None)
     first.join(30)
-    assert results[0].record["outcome"] == "succeeded"
+    assert [one.record["outcome"] for one in (results[0], second)] == ["succeeded"] * 2
+    assert told[0].startswith(f"run {results[0].record['run_id']} of TST-001, asked for by ana, since 2")
     assert results[0].record["target"]["guard"] == "none"
+
+
+def test_the_lock_is_kept_on_the_target_too(desk: Desk, write_runbook: WriteRunbook, database: Login) -> None:
+    """Another archive, as on another machine, does not get round it; and after the run it is free."""
+    request = write_runbook("1", front="needs: [target:postgres]", hazard="changes", timeout="1s")
+    desk = replace(desk, reach=lambda *_: database)
+    with alone(database, application_name="runbook/SOP-001/ELSEWHERE", patience=impatient):
+        kept_out = run(desk, request)
+    assert kept_out.record["outcome"] == "refused"
+    assert "is being changed by runbook/SOP-001/ELSEWHERE" in kept_out.record["error"]["message"]
+    with alone(database, application_name="x", patience=impatient):
+        pass
+
+
+def test_a_step_does_not_begin_once_the_lock_is_lost(desk: Desk, write_runbook: WriteRunbook, database: Login) -> None:
+    """The server ended the session that held it, so another run may be changing the target."""
+    cells = ("1", "from ops_lib.runbook import *\nstep('apply', lambda: 1)")
+    request = write_runbook(*cells, front="needs: [target:postgres]", hazard="changes")
+    sessions: list[str] = []
+
+    def lose(event: Mapping[str, Any]) -> None:
+        if event["kind"] == "target":
+            sessions.append(event["application_name"])
+        if event["kind"] == "cell-ended" and event["cell"] == "c0":
+            assert end_sessions(database, sessions[0]) == 1
+
+    record = run(replace(desk, reach=lambda *_: database), request, lose).record
+    assert record["outcome"] == "refused"
+    assert "the lock on" in record["error"]["message"]
+    assert record["steps"] == []
+
+
+def test_a_queue_is_bounded_and_in_order(tmp_path: Path) -> None:
+    """So many may wait; who came first is first; one more is refused with who holds it."""
+    holder = {"run_id": "R", "runbook": "SOP-001", "who": "ana", "since": "2026"}
+    done, go_on, waiting = [], threading.Event(), threading.Semaphore(0)
+
+    def wait(number: int) -> None:
+        first = []
+
+        def patience(_: str) -> bool:
+            if not first:
+                first.append(1)
+            elif len(first) == 1:
+                first.append(2)
+                waiting.release()
+            go_on.wait(0.002)
+            return True
+
+        with hold(tmp_path, "t", holder, patience):
+            done.append(number)
+
+    threads = [threading.Thread(target=wait, args=(number,)) for number in range(PLACES)]
+    with hold(tmp_path, "t", holder):
+        for thread in threads:
+            thread.start()
+            assert waiting.acquire(timeout=30)
+        with pytest.raises(Refused, match=f"by run R of SOP-001.*, and {PLACES} runs wait"):
+            hold(tmp_path, "t", holder, lambda _: True).__enter__()
+    for thread in threads:
+        thread.join(30)
+    assert done == [*range(PLACES)]
+
+
+def test_ctrl_c_lets_a_step_end(desk: Desk, write_runbook: WriteRunbook) -> None:
+    """Once: the step that is going on ends and is done, and nothing begins after it."""
+    act = "step('apply', lambda: (print('begun', flush=True), time.sleep(1))[1])"
+    request = write_runbook("from ops_lib.runbook import *\nimport time", f"{act}\nstep('more', lambda: 1)")
+    supervisors: list[Supervisor] = []
+
+    class Watched(Supervisor):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            supervisors.append(self)
+
+    def stop(event: Mapping[str, Any]) -> None:
+        if event["kind"] == "step-began":
+            threading.Thread(target=supervisors[0].stop, args=(Outcome.INTERRUPTED,)).start()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ops_lib.operations.run.Supervisor", Watched)
+        record = run(desk, request, stop).record
+    assert record["outcome"] == "interrupted"
+    assert [(step["name"], step["status"]) for step in record["steps"]] == [("apply", "done")]
+
+
+def test_a_cell_has_a_deadline_of_its_own(desk: Desk, write_runbook: WriteRunbook) -> None:
+    """It ends a cell that takes too long, long before the run's own; the record says which."""
+    record = run(desk, write_runbook("1", "import time; time.sleep(600)", "1", front="cell_timeout: 3s")).record
+    assert record["outcome"] == "timed-out"
+    assert (record["error"]["cell"], "a cell reached its deadline of 3s" in record["error"]["message"]) == ("c1", True)
+    assert [cell["status"] for cell in record["cells"]] == ["ok", "failed", "not-run"]
 
 
 def test_a_secret_that_stands_in_a_cell_is_hidden_there_too(desk: Desk, write_runbook: WriteRunbook) -> None:
     """The source of the cell that made it known is stored without it."""
     sealed = run(desk, write_runbook(ASK + "ask('secret', value='geheim-123456')"))
     assert b"geheim-123456" not in bytes_of(sealed.folder)
+
+
+def test_a_deadline_ends_what_the_database_does(desk: Desk, write_runbook: WriteRunbook, database: Login) -> None:
+    """The statement is cancelled, and its session is gone once the run is sealed."""
+    asks = "from ops_lib.runbook import *\ntarget().frame('SELECT pg_sleep(25)')"
+    request = write_runbook(asks, front="needs: [target:postgres]\ncell_timeout: 3s")
+    record = run(replace(desk, reach=lambda *_: database), request).record
+    assert record["outcome"] == "timed-out"
+    with connect(database, application_name="test") as looking:
+        left = looking.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'runbook/TST-001/%'")
+        assert left.fetchone() == (0,)
