@@ -67,7 +67,7 @@ def flood(folder: Path, *cells: str, timeout: int = 1800) -> Flooded:
     notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": content}
     (folder / "runbooks/fld-001-a-flood.ipynb").write_text(json.dumps(notebook))
     known = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    environment = {**known, "HOME": str(folder), "TEST_PASSWORD": "correct-horse-battery"}
+    environment = {**known, "HOME": str(folder), "TEST_PASSWORD": "correct-horse-battery", "RUNBOOK_NO_DAEMON": "1"}
     with (folder / "printed").open("wb") as printed:
         command = [RUNBOOK, "run", "FLD-001", "--json"]
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=printed, stderr=subprocess.DEVNULL)
