@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,9 @@ def test_an_interrupted_load_ends_at_once(story: Demonstration) -> None:
     with pytest.raises(KeyboardInterrupt):
         demonstrate.install(interrupted, interrupt)
     with open_session(replace(story, database="postgres")) as admin:
-        left = admin.execute("SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'interrupted%'").fetchone()
-        admin.execute("DROP DATABASE interrupted_in_progress")
+        until = time.monotonic() + 5  # a server process takes a moment to end, and a load takes half a minute
+        sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'interrupted%'"
+        while (left := admin.execute(sessions).fetchone()) != (0,) and time.monotonic() < until:
+            time.sleep(0.02)
+        admin.execute("DROP DATABASE interrupted_in_progress WITH (FORCE)")
     assert left == (0,)
