@@ -18,8 +18,9 @@ from ops_lib.notebooks.front_matter import read_notebook, source_of
 from ops_lib.notebooks.parameters import binding_source
 from ops_lib.operations.desk import Desk, Listener, nobody
 from ops_lib.operations.known import redactor_for
+from ops_lib.operations.limits import signals
 from ops_lib.operations.owner import this_process
-from ops_lib.operations.run import Bound, Sealed, bind_request, conclude, plain_parameters, signals
+from ops_lib.operations.run import Bound, Sealed, bind_request, conclude, plain_parameters
 from ops_lib.operations.seal import NOTEBOOK
 from ops_lib.operations.steps import HIDDEN
 from ops_lib.operations.supervisor import Supervisor

@@ -11,11 +11,9 @@ A person, a schedule and an alert differ only in the request's cause.
 
 import json
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -50,6 +48,7 @@ from ops_lib.operations.continuity import check_chain, check_same_target, taken_
 from ops_lib.operations.desk import Desk, Listener, nobody
 from ops_lib.operations.hiding import hide_notebook
 from ops_lib.operations.known import redactor_for
+from ops_lib.operations.limits import deadline, signals
 from ops_lib.operations.owner import this_process
 from ops_lib.operations.provenance import commit_of, software
 from ops_lib.operations.seal import NOTEBOOK, seal
@@ -212,12 +211,12 @@ def _attempt(
     error: dict[str, Any] | None = None
     outcome = Outcome.SUCCEEDED
     try:
-        with _deadline(bound.runbook, supervisor):
+        with deadline(bound.runbook, supervisor):
             check_chain(Ledger(desk.archive, desk.keys), supervisor.steps.past, supervisor.staging.run_id)
             check_needs(bound, supervisor)
         with (
             turn(desk, bound.runbook, bound.target, bound.login, supervisor),
-            _deadline(bound.runbook, supervisor),
+            deadline(bound.runbook, supervisor),
         ):
             _execute(desk, bound, prepared, supervisor, ahead)
         error = failed_cell(last_pass(supervisor.staging.events))
@@ -303,43 +302,6 @@ def introduction(desk: Desk, bound: Bound, supervisor: Supervisor) -> dict[str, 
         "login": bound.login.to_json() if bound.login else None,
         "archive": str(desk.archive.absolute()),
     }
-
-
-@contextmanager
-def _deadline(runbook: Runbook, supervisor: Supervisor) -> Iterator[None]:
-    timer = threading.Timer(runbook.timeout.total_seconds(), supervisor.stop, (Outcome.TIMED_OUT,))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-@contextmanager
-def signals(supervisor: Supervisor) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a lost terminal end the run after its step; the same one a second time ends it now.
-
-    What they interrupt is in a thread of its own.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    heard: set[int] = set()
-
-    def stop(number: int, frame: object) -> None:
-        given = {"outcome": Outcome.INTERRUPTED, "now": number in heard}
-        heard.add(number)
-        threading.Thread(target=supervisor.stop, kwargs=given, daemon=True).start()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def failed_cell(events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

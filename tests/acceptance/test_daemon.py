@@ -7,14 +7,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.acceptance.conftest import RUNBOOK, command, environment
+from tests.eventually import eventually
 
 CELLS = [
     "seconds: int = 0  # how long to sleep (0 to 100)\nfails: bool = False  # whether to fail",
@@ -46,16 +46,6 @@ def _notebook() -> dict[str, Any]:
             "outputs": [], "execution_count": None, "source": source,
         })  # fmt: skip
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    """Whether a condition comes true in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def owner_of(home: Path, record: dict[str, Any]) -> int:

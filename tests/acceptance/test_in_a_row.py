@@ -16,7 +16,7 @@ import pytest
 from ops_lib.daemon import client
 from ops_lib.notebooks import keeper
 from tests.acceptance.conftest import command, environment
-from tests.acceptance.test_random_kills import eventually
+from tests.eventually import eventually
 
 RUNS = int(os.environ.get("RUNBOOK_RUNS_IN_A_ROW", "20"))
 SETTLED = 5

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from ops_lib.notebooks import keeper
 from ops_lib.postgres.alone import alone
 from ops_lib.postgres.server import EmbeddedServer
 from tests.acceptance.conftest import RUNBOOK, command, environment
+from tests.eventually import eventually
 
 KILLS = int(os.environ.get("RUNBOOK_RANDOM_KILLS", "6"))
 SEED = int(os.environ.get("RUNBOOK_SEED", "20260101"))
@@ -246,13 +247,3 @@ def _title(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     except OSError:
         return ""
-
-
-def eventually(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether a condition comes true in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False

@@ -9,25 +9,15 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ops_lib.daemon import client
+from tests.eventually import eventually
 
 RUNBOOK = Path(sys.executable).with_name("runbook")
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    """Whether a condition comes true in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 @pytest.fixture(scope="module")

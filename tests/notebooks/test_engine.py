@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+
+from tests.eventually import eventually
+from tests.notebooks.warmth import alive
 
 ALONE = {**os.environ, "RUNBOOK_NO_DAEMON": "1"}
 """So that nothing is started in the home of whoever runs the tests."""
@@ -70,24 +71,6 @@ def test_a_kernel_dies_with_its_owner(tmp_path: Path) -> None:
     os.kill(owner.pid, signal.SIGKILL)
     owner.wait()
     assert eventually(lambda: not any(alive(pid) for pid in pids))
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there and not a zombie."""
-    try:
-        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
-    """Whether a condition comes true in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def test_the_engine_is_registered() -> None:

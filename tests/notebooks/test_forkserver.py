@@ -15,7 +15,8 @@ from ops_lib.model.run import RUN_VARIABLE
 from ops_lib.notebooks import keeper, likeness
 from ops_lib.notebooks.claim import NearestKernel, NoneWaits
 from ops_lib.notebooks.wire import Wire
-from tests.notebooks.warmth import RUN, Server, alive, eventually, fork_server, of_run, said, scratch
+from tests.eventually import eventually
+from tests.notebooks.warmth import RUN, Server, alive, fork_server, of_run, said, scratch
 
 STRAY = "import subprocess; print(subprocess.Popen(['setsid', 'sleep', '8643']).pid)"
 """A process in a session of its own, which a signal to the group would miss."""
