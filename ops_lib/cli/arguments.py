@@ -1,6 +1,7 @@
 """The arguments of every command."""
 
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ exit codes:
 """
 
 
+@cache
 def parser(only: str | None = None) -> ArgumentParser:
     """All commands with their options, or the one that is wanted where its name is known."""
     top = ArgumentParser(

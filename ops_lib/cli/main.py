@@ -64,6 +64,7 @@ def _serve() -> int:
     from ops_lib.cli import arguments, commands, desk, progress, render  # noqa: F401, PLC0415
     from ops_lib.daemon.preload import preload  # noqa: PLC0415
 
+    arguments.parser("run")
     return preload(here, address, lock).serve()
 
 

@@ -1,21 +1,22 @@
 """The thin end: hands a command to the daemon of this account, with its files, folder and environment.
 
 What the daemon runs is the same command, in a process of its own that was forked from one with everything imported. It
-writes to our terminal itself; we pass on signals and wait for its exit code. Standard library only.
+writes to our terminal itself; we pass on signals and wait for its exit code. Every run waits until this is imported, so
+it does with what Python has loaded by then, or loads in no time: `pathlib`, `json`, `socket` and the like take longer
+than all that is done with them here.
 """
 
-import array
-import contextlib
-import fcntl
-import json
+import _socket as socket
 import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from ops_lib.notebooks import likeness
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORBIDDEN = "RUNBOOK_NO_DAEMON"
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -23,19 +24,30 @@ SERVE = "serve-in-background"
 BEGUN = b"\xff"
 """What the daemon says once it has all of a command; where it never did, nothing was run. No exit code is this."""
 _ABSENT = (OSError, ValueError)
+_A_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _ALSO = ("PATH", "USER", "LOGNAME")
 _WITHIN_A_RUN = "RUNBOOK_RUN_ID"
 
 
-def folder(environment: Mapping[str, str]) -> Path:
+def folder(environment: Mapping[str, str]) -> "Path":
     """Where the sockets of our daemons are; private, and below the state folder."""
-    state = environment.get("XDG_STATE_HOME") or Path(environment.get("HOME") or Path.home()) / ".local/state"
-    return Path(state) / "ops-runbooks/daemon"
+    from pathlib import Path  # noqa: PLC0415 - as is said above
+
+    return Path(_folder(environment))
 
 
-def address(environment: Mapping[str, str]) -> Path:
+def address(environment: Mapping[str, str]) -> "Path":
     """The socket of the daemon that can stand in for a process with this environment."""
-    return folder(environment) / f"{likeness.key(environment)}.runs"
+    return folder(environment) / _name(environment)
+
+
+def _folder(environment: Mapping[str, str]) -> str:
+    home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - pathlib is not loaded
+    return f"{environment.get('XDG_STATE_HOME') or f'{home}/.local/state'}/ops-runbooks/daemon"
+
+
+def _name(environment: Mapping[str, str]) -> str:
+    return f"{likeness.key(environment)}.runs"
 
 
 def wanted(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
@@ -54,32 +66,29 @@ def may_be_used(environment: Mapping[str, str]) -> bool:
 
 def hand_over(arguments: Sequence[str], environment: Mapping[str, str]) -> int | None:
     """The exit code of a command that the daemon ran; nothing where there is none that can, or it ended before."""
-    with contextlib.ExitStack() as opened:
-        try:
-            socket_ = opened.enter_context(_dialled(address(environment)))
-            here = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            opened.callback(os.close, here)
-            send(socket_, {"arguments": [*arguments], "environment": {**environment}, "umask": _umask()}, here)
-        except _ABSENT:
-            return None
-        return _exit_code(socket_)
+    daemon = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _dial(daemon, _folder(environment), _name(environment))
+        send(daemon, packed(arguments, environment, _umask()))
+    except _ABSENT:
+        daemon.close()
+        return None
+    try:
+        return _exit_code(daemon)
+    finally:
+        daemon.close()
 
 
-def _dialled(path: Path) -> socket.socket:
-    """A connection to a socket in a folder that nobody else can write to."""
-    held = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _dial(daemon: socket.socket, folder: str, name: str) -> None:
+    """Connect to a socket in a folder that nobody else can write to."""
+    held = os.open(folder, _A_FOLDER | os.O_NOFOLLOW)
     try:
         status = os.fstat(held)
         if status.st_uid != os.geteuid() or status.st_mode & 0o077:
-            raise OSError(f"{path.parent} is not private")
-        dialled.connect(f"/proc/self/fd/{held}/{path.name}")
-    except OSError:
-        dialled.close()
-        raise
+            raise OSError(f"{folder} is not private")
+        daemon.connect(f"/proc/self/fd/{held}/{name}")
     finally:
         os.close(held)
-    return dialled
 
 
 def _umask() -> int:
@@ -88,12 +97,32 @@ def _umask() -> int:
     return mask
 
 
-def send(to: socket.socket, request: Mapping[str, object], here: int) -> None:
+def packed(arguments: Sequence[str], environment: Mapping[str, str], umask: int) -> bytes:
+    """A request as bytes: no part of it holds a zero."""
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    return b"\0".join(map(os.fsencode, [str(umask), str(len(arguments)), *arguments, *variables]))
+
+
+def unpacked(request: bytes) -> tuple[list[str], dict[str, str], int]:
+    """Arguments, environment and umask of a request.
+
+    >>> unpacked(packed(["run", "X"], {"A": "b=c"}, 0o22))
+    (['run', 'X'], {'A': 'b=c'}, 18)
+    """
+    umask, number, *rest = map(os.fsdecode, request.split(b"\0"))
+    variables = (variable.partition("=") for variable in rest[int(number) :])
+    return rest[: int(number)], {name: value for name, _, value in variables}, int(umask)
+
+
+def send(to: socket.socket, request: bytes) -> None:
     """The request, with our standard files and our folder."""
-    files = array.array("i", (0, 1, 2, here))
-    content = json.dumps(request).encode()
-    to.sendmsg([len(content).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
-    to.sendall(content)
+    here = os.open(".", _A_FOLDER)
+    try:
+        files = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2, here))
+        to.sendmsg([len(request).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
+        to.sendall(request)
+    finally:
+        os.close(here)
 
 
 def _exit_code(daemon: socket.socket) -> int | None:
@@ -102,8 +131,10 @@ def _exit_code(daemon: socket.socket) -> int | None:
 
     def pass_on(number: int, frame: object) -> None:
         passed.append(number)
-        with contextlib.suppress(OSError):
+        try:  # noqa: SIM105 - contextlib is not loaded
             daemon.sendall(bytes((number,)))
+        except OSError:
+            pass
 
     before = {number: signal.signal(number, pass_on) for number in FORWARDED}
     begun, said = _said(daemon) == BEGUN, b""
@@ -137,12 +168,15 @@ def start(environment: Mapping[str, str]) -> None:
     os.posix_spawn(sys.executable, command, kept, file_actions=nothing, setsid=True)
 
 
-def daemons(environment: Mapping[str, str]) -> Iterator[tuple[int, Path]]:
+def daemons(environment: Mapping[str, str]) -> Iterator[tuple[int, "Path"]]:
     """The process ids of the daemons of this account that live, with their lock files."""
+    import fcntl  # noqa: PLC0415 - no run asks this
+
     for path in sorted(folder(environment).glob("*.lock")):
         with path.open("rb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                with contextlib.suppress(ValueError):
-                    yield int(lock.read() or b""), path
+                pid = lock.read()
+                if pid.isdigit():
+                    yield int(pid), path

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import gc
 import io
-import json
 import os
 import select
 import signal
@@ -25,6 +24,9 @@ from ops_lib.notebooks.prefork import close_all_but
 
 _REQUEST_SECONDS = 10.0
 _FILES = 4
+_SWITCH_SECONDS = 0.0005
+"""How long the thread that drives the cells waits at most for one that does something beside; 5 ms elsewhere."""
+
 _MADV_POPULATE_WRITE = 23
 _LARGEST_MAPPING = 128 << 20
 
@@ -74,13 +76,14 @@ def _perform(caller: socket.socket, main: Callable[[Sequence[str]], int]) -> NoR
     """Run one command for a caller, and tell it the exit code. Ends the process."""
     code = 1
     try:
-        request = _received(caller)
+        arguments, environment, umask = client.unpacked(_received(caller))
         caller.sendall(client.BEGUN)
-        _become(request)
+        _become(arguments, environment, umask)
+        sys.setswitchinterval(_SWITCH_SECONDS)
         gc.enable()
         threading.Thread(target=_listen, args=(caller,), daemon=True).start()
         atexit._clear()  # what the daemon itself would do at its end
-        code = _run(main, request["arguments"])
+        code = _run(main, arguments)
         with contextlib.suppress(OSError):
             caller.sendall(bytes((code & 0xFF,)))
         atexit._run_exitfuncs()  # the caller does not wait for what a command leaves for its end
@@ -88,14 +91,14 @@ def _perform(caller: socket.socket, main: Callable[[Sequence[str]], int]) -> NoR
         os._exit(code)
 
 
-def _received(caller: socket.socket) -> dict[str, Any]:
+def _received(caller: socket.socket) -> bytes:
     """The request; the caller's files become ours, and its folder our own."""
     caller.settimeout(_REQUEST_SECONDS)
     files = array.array("i")
     head, extra, _, _ = caller.recvmsg(8, socket.CMSG_SPACE(_FILES * files.itemsize))
     for _, _, content in extra:
         files.frombytes(content[: len(content) - len(content) % files.itemsize])
-    request: dict[str, Any] = json.loads(_exactly(caller, int.from_bytes(head, "big")))
+    request = _exactly(caller, int.from_bytes(head, "big"))
     caller.settimeout(None)
     os.fchdir(files[3])
     for standard in (0, 1, 2):
@@ -115,12 +118,12 @@ def _exactly(caller: socket.socket, size: int) -> bytes:
     return content
 
 
-def _become(request: Mapping[str, Any]) -> None:
-    os.umask(request["umask"])
+def _become(arguments: Sequence[str], environment: Mapping[str, str], umask: int) -> None:
+    os.umask(umask)
     os.environ.clear()
-    os.environ.update(request["environment"])
+    os.environ.update(environment)
     time.tzset()
-    sys.argv[:] = ["runbook", *request["arguments"]]
+    sys.argv[:] = ["runbook", *arguments]
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding=sys.stdin.encoding)
     sys.stdout = _writer(1, sys.stdout)
     sys.stderr = _writer(2, sys.stderr)

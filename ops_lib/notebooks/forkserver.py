@@ -24,7 +24,6 @@ from pathlib import Path
 
 from ops_lib.notebooks import warm
 from ops_lib.notebooks.guise import Guise
-from ops_lib.notebooks.kernel import ARGUMENTS
 from ops_lib.notebooks.prefork import TAKEN, WAITING, Place, close_all_but, keep
 
 REFILL_AFTER_SECONDS = 0.5
@@ -113,8 +112,7 @@ class ForkServer:
             _silence()
             close_all_but(self._claims.fileno(), theirs, self._lives)
             keep(Place(
-                claims=self._claims, told=theirs, server_lives=self._lives, folder=folder, arguments=[*ARGUMENTS],
-                guise=self._guise,
+                claims=self._claims, told=theirs, server_lives=self._lives, folder=folder, guise=self._guise,
             ))  # fmt: skip
         os.close(theirs)
         self._kept[ours] = _Kept(pid, folder)

@@ -36,7 +36,6 @@ class Place:
     told: int
     server_lives: int
     folder: Path
-    arguments: list[str]
     guise: Guise
 
 
@@ -71,7 +70,7 @@ def _fork_kernel(place: Place) -> tuple[int, socket.socket]:
     if kernel == 0:
         signal.set_wakeup_fd(-1)
         close_all_but(theirs.fileno())
-        warm.become_kernel(parent, theirs, place.folder, place.arguments, place.guise)
+        warm.become_kernel(parent, theirs, place.folder, place.guise)
     theirs.close()
     return kernel, ours
 

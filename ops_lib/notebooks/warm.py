@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from ops_lib.notebooks.guise import Guise
 from ops_lib.notebooks.keeper import die_with
-from ops_lib.notebooks.kernel import connection, write_connection
+from ops_lib.notebooks.kernel import ARGUMENTS, connection, write_connection
 
 MODULES = (
     "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "ipykernel.debugger", "ipykernel.iostream",
@@ -29,6 +29,9 @@ MODULES = (
     "pandas.io.formats.html", "matplotlib.pyplot", "matplotlib.backends.backend_agg", "sqlalchemy",
     "sqlalchemy.dialects.postgresql.psycopg", "psycopg", "psycopg.rows", "pglast", "ops_lib.notebooks.floodgate",
     "ops_lib.runbook", "ops_lib.notebooks.display", "ops_lib.notebooks.channel", "ops_lib.postgres.session",
+    "ipykernel_launcher", "IPython.core.debugger", "IPython.core.logger", "IPython.core.oinspect",
+    "IPython.core.pylabtools", "IPython.extensions.storemagic", "tornado.platform.asyncio",
+    "PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PpmImagePlugin", "PIL.PngImagePlugin",
 )  # fmt: skip
 """What is imported ahead. Not `matplotlib_inline.backend_inline`: imported before there is a shell it draws nothing."""
 
@@ -44,18 +47,28 @@ def load() -> None:
     for name in MODULES:
         with suppress(ImportError):
             importlib.import_module(name)
+    if "matplotlib" in sys.modules:  # which reads what every distribution offers when its backend is first named
+        sys.modules["matplotlib"].rcParams["backend"] = INLINE
+    _read_arguments()
     gc.collect()
     gc.freeze()
 
 
-def become_kernel(keeper: int, wishes: socket.socket, folder: Path, arguments: list[str], guise: Guise) -> NoReturn:
+def _read_arguments() -> None:
+    """Let the kernels' common application read their arguments, a tenth of all that it does before it is ready."""
+    from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415 - not by who only starts a kernel
+
+    IPKernelApp.instance().parse_command_line(["-f", "none yet", *ARGUMENTS])
+
+
+def become_kernel(keeper: int, wishes: socket.socket, folder: Path, guise: Guise) -> NoReturn:
     """Turn this forked process into a kernel: initialise, say so, wait for a wish, and serve it. Ends the process."""
     try:
         die_with(keeper)
         guise.command(f"{sys.executable} runbook kernel that waits")
         before = dict(os.environ)
         _like_a_fresh_one()
-        app = _initialised(folder, arguments)
+        app = _initialised(folder)
         wishes.sendall(b"ready\n")
         wish = json.loads(wishes.makefile("rb").readline() or b"null")
         if wish is None:
@@ -80,16 +93,18 @@ def _like_a_fresh_one() -> None:
     gc.enable()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
-    if "matplotlib" in sys.modules:
-        sys.modules["matplotlib"].rcParams["backend"] = INLINE
 
 
-def _initialised(folder: Path, arguments: list[str]) -> Any:
+def _initialised(folder: Path) -> Any:
     from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415 - imported by `load`; not by who only starts a kernel
 
-    file = write_connection(folder)
-    sys.argv[:] = [importlib.import_module("ipykernel_launcher").__file__ or "", "-f", str(file), *arguments]
-    app = IPKernelApp.instance()
+    file = str(write_connection(folder))
+    sys.argv[:] = [importlib.import_module("ipykernel_launcher").__file__ or "", "-f", file, *ARGUMENTS]
+    app: Any = IPKernelApp.instance()
+    app.parse_command_line = lambda _: None
+    for config in (app.config, app.cli_config):
+        config.IPKernelApp.connection_file = file
+    app.connection_file, app.argv = file, sys.argv[1:]
     app.initialize(sys.argv[1:])
     app.shell.run_cell("None", silent=True)  # what the first cell would else wait for: pages that all forks share
     app.shell.display_formatter.format(0)

@@ -14,6 +14,7 @@ from ops_lib.model.run import Outcome
 from ops_lib.model.search import Label, Query
 from ops_lib.model.snapshot import FILE_NAME, Snapshot
 from ops_lib.model.summary import Summary, identity
+from ops_lib.operations.beside import beside
 from ops_lib.operations.desk import Desk
 from ops_lib.operations.look import look
 
@@ -29,13 +30,35 @@ def compare(desk: Desk, earlier: str, later: str) -> Comparison:
     return differences(*records, snapshots=_snapshots(*folders), notebooks=notebooks)
 
 
-def since_last(archive: Path, record: Mapping[str, Any], staged: Path) -> dict[str, Any] | None:
+class Earlier:
+    """The run before another one, looked for while that one goes on; again where any was sealed in the meantime.
+
+    Whatever is sealed leaves the folder of staged runs, and so tells by the time of its last change.
+    """
+
+    def __init__(self, archive: Path, record: Mapping[str, Any]) -> None:
+        self._archive, self._record = archive, record
+        self._changed = self._last_change()
+        self._found = beside(_before, archive, record)
+
+    def run_id(self) -> str | None:
+        """Which it is by now."""
+        same = self._changed == self._last_change()
+        return self._found.result() if same else _before(self._archive, self._record)
+
+    def _last_change(self) -> int:
+        return (self._archive / "staging").stat().st_mtime_ns
+
+
+def since_last(
+    archive: Path, record: Mapping[str, Any], staged: Path, earlier: Earlier | None = None
+) -> dict[str, Any] | None:
     """What is different from the run before of the same runbook on the same target; nothing where there is none.
 
     Nothing, too, where it cannot be told: an old record that somebody damaged never keeps a new one from being sealed.
     """
     try:
-        before = _before(archive, record)
+        before = earlier.run_id() if earlier else _before(archive, record)
         if before is None:
             return None
         folder = Records(archive).folder_of(before)

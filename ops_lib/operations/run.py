@@ -12,7 +12,7 @@ A person, a schedule and an alert differ only in the request's cause.
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,6 +35,7 @@ from ops_lib.model.errors import (
 from ops_lib.model.journal import last_pass
 from ops_lib.model.ledger import EntryKind
 from ops_lib.model.parameter import bind, shown
+from ops_lib.model.record import record_of
 from ops_lib.model.run import CellStatus, Outcome, Request
 from ops_lib.model.runbook import Runbook
 from ops_lib.model.step import NO_PAST, Past
@@ -44,6 +45,8 @@ from ops_lib.notebooks.catalogue import find_runbook
 from ops_lib.notebooks.execution import execute, planned_cells, prepare
 from ops_lib.notebooks.front_matter import read_notebook
 from ops_lib.notebooks.parameters import binding_source
+from ops_lib.operations.beside import beside
+from ops_lib.operations.compare import Earlier
 from ops_lib.operations.continuity import check_chain, check_same_target, taken_up
 from ops_lib.operations.desk import Desk, Listener, nobody
 from ops_lib.operations.hiding import hide_notebook
@@ -127,7 +130,7 @@ def conclude(
         waiting.run_id = supervisor.staging.run_id
         raise waiting
     supervisor.journal("ended", durable=True, **ending)
-    folder, record = seal(desk, supervisor.staging, supervisor.redactor)
+    folder, record = seal(desk, supervisor.staging, supervisor.redactor, supervisor.earlier)
     return Sealed(folder=folder, record=record)
 
 
@@ -137,7 +140,7 @@ def bind_request(desk: Desk, request: Request) -> Bound:
     notebook, content = read_notebook(Path(found.path))
     if sha256(content).hexdigest() != found.sha256:
         raise OpsError(f"{found.path} was changed while it was read", hint="run it again")
-    commit = _beside(commit_of, Path(found.path).absolute())
+    commit = beside(commit_of, Path(found.path).absolute())
     ambient = {p.name: request.ambient[p.name] for p in found.parameters if p.name in request.ambient}
     values = bind(found.parameters, {**ambient, **request.parameters})
     target = desk.target(request.target)
@@ -152,15 +155,6 @@ def bind_request(desk: Desk, request: Request) -> Bound:
     return Bound(
         runbook=found, commit=commit, notebook=notebook, values=values, target=target, login=login, refusal=refusal
     )
-
-
-def _beside(ask: Callable[[Path], str | None], file: Path) -> Future[str | None]:
-    """What another program is asked, while this one goes on."""
-    with_one = ThreadPoolExecutor(1)
-    try:
-        return with_one.submit(ask, file)
-    finally:
-        with_one.shutdown(wait=False)
 
 
 def _needs_target(runbook: Runbook) -> bool:
@@ -273,6 +267,7 @@ def _execute(
     workplace = ahead or _workplace(desk, supervisor)
     supervisor.kernel = workplace.kernel
     supervisor.journal("planned", cells=planned_cells(prepared))
+    supervisor.earlier = Earlier(desk.archive, record_of(supervisor.staging.events))
     end = partial(_on_its_sessions, end_sessions, bound, run_id)
     try:
         execute(prepared, workplace.kernel, supervisor)

@@ -15,7 +15,7 @@ from ops_lib.model.record import record_of
 from ops_lib.model.redaction import Redactor
 from ops_lib.notebooks.cleaning import hide_in_page
 from ops_lib.notebooks.execution import assemble
-from ops_lib.operations.compare import since_last
+from ops_lib.operations.compare import Earlier, since_last
 from ops_lib.operations.desk import Desk
 from ops_lib.operations.hiding import NOTEBOOK, hide_again
 from ops_lib.operations.known import redactor_for
@@ -27,21 +27,24 @@ REPORT = "report.html"
 _DENSE = 1 << 20
 
 
-def seal(desk: Desk, staging: Staging, redactor: Redactor | None = None) -> tuple[Path, dict[str, Any]]:
+def seal(
+    desk: Desk, staging: Staging, redactor: Redactor | None = None, earlier: Earlier | None = None
+) -> tuple[Path, dict[str, Any]]:
     """The folder and the record of a run whose journal is complete, or as complete as it will ever be.
 
-    What the redactor knows by now is looked for once more in everything that is staged.
+    What the redactor knows by now is looked for once more in everything that is staged. `earlier` is where the run
+    before is being looked for already.
     """
     with explained_below(desk.archive):
-        return _seal(desk, staging, redactor or redactor_for(desk, None))
+        return _seal(desk, staging, redactor or redactor_for(desk, None), earlier)
 
 
-def _seal(desk: Desk, staging: Staging, redactor: Redactor) -> tuple[Path, dict[str, Any]]:
+def _seal(desk: Desk, staging: Staging, redactor: Redactor, earlier: Earlier | None) -> tuple[Path, dict[str, Any]]:
     staging.clear_leftovers()
     hide_again(redactor, staging)
     record = record_of(staging.events)
     records = Records(desk.archive, desk.keys)
-    record["since_last"] = redactor.json(since_last(desk.archive, record, staging.folder))
+    record["since_last"] = redactor.json(since_last(desk.archive, record, staging.folder, earlier))
     notebook = assemble(json.loads(staging.read(NOTEBOOK)), last_pass(staging.events))
     staging.write(NOTEBOOK, _notebook_bytes(notebook))
     staging.write(REPORT, hide_in_page(_report(record, notebook), redactor.text).encode("utf-8", "replace"))

@@ -25,6 +25,7 @@ from ops_lib.notebooks.floodgate import CUT
 from ops_lib.notebooks.kernel import Kernel
 from ops_lib.notebooks.outputs import cut_sentence
 from ops_lib.operations.allowance import CELL_OUTPUT_LIMIT, Allowance, Meter
+from ops_lib.operations.compare import Earlier
 from ops_lib.operations.desk import Desk, Listener
 from ops_lib.operations.gate import Gate
 from ops_lib.operations.hiding import hide_content, hide_event, hide_file
@@ -51,6 +52,7 @@ class Supervisor:
         self.introduction: Mapping[str, Any] = {}
         self.stopped_as: Outcome | None = None
         self.stopped_in: str | None = None
+        self.earlier: Earlier | None = None
         self.stopping = threading.Event()
         self.cell_seconds: float | None = None
         self.before_step: Callable[[], None] = lambda: None

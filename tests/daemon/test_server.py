@@ -139,6 +139,20 @@ def test_what_a_daemon_has_not_begun_is_run_here(said: bytes, code: int | None) 
             assert client.hand_over(["run", "X"], environment) == code
 
 
+def test_a_request_arrives_as_it_was_sent() -> None:
+    """Words, variables and umask, also where they are empty or no text."""
+    sent = (["run", "", "-p", "name=\udcff é\n"], {"EMPTY": "", "TWO": "a=b", "BYTES": "\udcfe"}, 0o027)
+    assert client.unpacked(client.packed(*sent)) == sent
+
+
+def test_the_client_loads_next_to_nothing() -> None:
+    """What it imports, every run waits for."""
+    code = f"import sys; sys.path += {sys.path}; import ops_lib.cli.main; print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"argparse", "contextlib", "hashlib", "json", "pathlib", "socket", "typing", "urllib"}
+    assert not heavy & set(shown.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "more", "wanted"),
     [

@@ -196,6 +196,24 @@ def test_likeness_notices_what_a_fresh_process_would(tmp_path: Path) -> None:
     assert key != likeness.key({"HOME": "/a", "PYTHONPATH": "/x"})
 
 
+def test_likeness_notices_what_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A distribution that comes, one that is replaced by the same version, and a path file that is edited."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
+    keys = [likeness.key({})]
+    (folder / "one-1.dist-info").mkdir()
+    keys.append(likeness.key({}))
+    os.utime(folder, ns=(0, 0))
+    keys.append(likeness.key({}))
+    (folder / "one.pth").write_text("/somewhere")
+    keys.append(likeness.key({}))
+    (folder / "one.pth").write_text("/elsewhere")
+    os.utime(folder / "one.pth", ns=(0, 0))
+    keys.append(likeness.key({}))
+    assert len(set(keys)) == len(keys)
+
+
 @pytest.mark.parametrize(
     ("name", "shadows"),
     [("json.py", True), ("json", False), ("matplotlibrc", True), ("notes.txt", False), ("json.txt", False)],

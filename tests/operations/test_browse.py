@@ -19,7 +19,7 @@ from ops_lib.model.target import Guard, Identity
 from ops_lib.model.times import format_instant
 from ops_lib.operations import snapshots
 from ops_lib.operations.browse import Page, documents, list_records, reindex
-from ops_lib.operations.compare import compare
+from ops_lib.operations.compare import Earlier, compare
 from ops_lib.operations.desk import Desk
 from ops_lib.operations.run import declare_intent
 from ops_lib.operations.seal import seal
@@ -194,6 +194,15 @@ def test_each_record_says_what_is_different_since_the_run_before_on_the_same_tar
     assert since["settings"] == {"work_mem": {"before": "4MB", "now": "64MB"}}
     assert since["parameters"] == {"since": {"before": "", "now": "24h"}}
     assert json.loads((first / "record.json").read_bytes())["since_last"] is None
+
+
+def test_a_run_that_is_sealed_while_another_goes_on_is_the_one_before_it(desk: Desk, seal_run: SealRun) -> None:
+    """What was looked for at its beginning is not believed any more."""
+    first = seal_run(1)
+    record = json.loads((first / "record.json").read_bytes())
+    earlier = Earlier(desk.archive, {**record, "run_id": ulid.make(AT + timedelta(hours=9), bytes(10))})
+    assert earlier.run_id() == first.name
+    assert seal_run(2).name == earlier.run_id()
 
 
 def test_a_damaged_earlier_record_never_keeps_a_new_one_from_being_sealed(desk: Desk, seal_run: SealRun) -> None:
