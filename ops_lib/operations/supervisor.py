@@ -57,8 +57,7 @@ class Supervisor:
         self.cell_seconds: float | None = None
         self.before_step: Callable[[], None] = lambda: None
         self.cancel: Callable[[], None] = lambda: None
-        self._desk = desk
-        self._listener = listener
+        self._desk, self._listener = desk, listener
         self.turn = threading.RLock()
         self.allowance = Allowance()
         self._carry = Carry(redactor)
@@ -67,8 +66,7 @@ class Supervisor:
         self._counted: Counter[str] = Counter()
         self._killer: threading.Timer | None = None
         self._limit: threading.Timer | None = None
-        self._interrupted = False
-        self._synced = 0.0
+        self._interrupted, self._synced = False, 0.0
         self.gate = Gate(self, desk)
         self.steps = Steps(self, desk.clock, self._before_step)
         self._secrets = self._attached = 0
