@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from ops_lib.archive import files
-from ops_lib.model.checkpoint import Checkpoint, Head, Signature, VerifierKey
+from ops_lib.model.checkpoint import Checkpoint, Head, Signature, VerifierKey, decode, encode
 from ops_lib.model.errors import ArchiveUnwritable, BadInput, DoesNotVerify
 from ops_lib.model.ledger import sha256
 
@@ -39,6 +39,10 @@ class Keys:
         key = self._key_of(checkpoint.origin)
         value = self._private().sign(checkpoint.body().encode())
         return Head(checkpoint=checkpoint, signatures=(Signature(name=key.name, key_id=key.key_id, value=value),))
+
+    def sign_text(self, name: str, content: bytes) -> str:
+        """A signature of any content, with the public key that it can be checked with under a name of its own."""
+        return f"{self._key_of(name).text()}\n{encode(self._private().sign(content))}\n"
 
     def own(self, origin: str) -> VerifierKey | None:
         """The public key under the name of a ledger; nothing where no key was made yet."""
@@ -104,6 +108,16 @@ def signer_of(head: Head, keys: Iterable[VerifierKey]) -> VerifierKey | None:
             if (signature.name, signature.key_id) == (key.name, key.key_id) and _holds(key, signature.value, message):
                 return key
     return None
+
+
+def signed_by(text: str, content: bytes, keys: Iterable[VerifierKey]) -> bool:
+    """Whether what `sign_text` has made fits a content, and is by one of these keys, whatever their names are.
+
+    OpsErrors or ValueError where it is no such text.
+    """
+    told, value = text.splitlines()
+    key = VerifierKey.parse(told)
+    return any(key.public == known.public for known in keys) and _holds(key, decode(value), content)
 
 
 def _holds(key: VerifierKey, value: bytes, message: bytes) -> bool:

@@ -1,0 +1,1 @@
+"""Backups that are proven: taken, restored in a drill, kept and let go."""
