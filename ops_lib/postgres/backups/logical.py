@@ -113,7 +113,7 @@ def _arguments(login: Login, folder: Path, snapshot: str, asked: Asked, method: 
     role = [f"--role={login.role}"] if login.role else []
     return [
         "--format=directory", f"--file={folder / 'dump'}", f"--jobs={asked.jobs}", f"--compress={method}",
-        f"--snapshot={snapshot}", "--lock-wait-timeout=60s", "--no-password", "--verbose", *role,
+        f"--snapshot={snapshot}", "--lock-wait-timeout=60s", "--no-password", "--no-sync", "--verbose", *role,
     ]  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def copy(login: Login, programs: Programs, folder: Path, *, base: Path | None, t
         raise Refused("the server keeps no summaries of its WAL, which incremental backups are made from", hint=hint)
     arguments = [
         f"--pgdata={folder / DATA}", "--format=plain", "--wal-method=stream", "--checkpoint=fast", "--progress",
-        "--manifest-checksums=SHA256", f"--label={folder.parent.name}", "--no-password",
+        "--manifest-checksums=SHA256", f"--label={folder.parent.name}", "--no-password", "--no-sync",
     ]  # fmt: skip
     arguments += [f"--incremental={base}"] if base else []
     try:

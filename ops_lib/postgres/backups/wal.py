@@ -30,7 +30,7 @@ _COPY = (
 def archive_into(server: EmbeddedServer, folder: Path, *, every: str = "60s") -> None:
     """Archive the WAL of the embedded server into a folder, a segment at the latest after `every`; it is restarted."""
     account = binaries.account_for(server.data)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    binaries.make_folder(folder.parent.absolute(), mode=0o711 if account.switched else 0o700)
     binaries.make_folder(folder.absolute(), mode=0o700, account=account)
     if not account.can("w", folder.absolute()):
         hint = f"let user {account.uid} pass through the folders above it, or say where else: to: under backups"
