@@ -1,0 +1,165 @@
+"""Damaged backups: every one is caught, by the check that is meant to.
+
+A sample in `make test`; 500 with RUNBOOK_CRASH=whole. RUNBOOK_SEED repeats a sample.
+"""
+
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from ops_lib.model.backup import Kind
+from ops_lib.model.target import Login
+from ops_lib.operations.backups.back_up import Order, back_up
+from ops_lib.operations.backups.drill import drill
+from ops_lib.operations.backups.examination import Question
+from ops_lib.operations.backups.shelf import Shelf
+from ops_lib.postgres import binaries
+from ops_lib.postgres.backups import wal
+from ops_lib.postgres.server import EmbeddedServer
+from tests.conftest import open_session
+from tests.eventually import eventually
+from tests.operations.backups import damage
+from tests.operations.backups.conftest import SMALL, make_shelf
+from tests.operations.backups.damage import ARCHIVED, BEFALLEN, MADE_SO, Scene
+
+WHOLE = os.environ.get("RUNBOOK_CRASH") == "whole"
+SEED = int(os.environ.get("RUNBOOK_SEED") or time.time_ns() % 1_000_000_000)
+CASES = [(act, kind, caught) for act, (kinds, caught) in {**BEFALLEN, **MADE_SO}.items() for kind in kinds]
+TRIALS = 500 if WHOLE else len(CASES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Backups of a small cluster, and the same of another one; none of them is ever damaged itself."""
+
+    folder: Path
+    shelf: Shelf
+    of: dict[str, Path]
+    strangers: dict[str, Path]
+    parent: Path
+    index: str
+    wal: Path
+
+    def scene(self, kind: str, chance: random.Random, to: Path) -> Scene:
+        """A copy to damage."""
+        shelf = make_shelf(to)
+        shelf = replace(shelf, drills=self.shelf.drills)
+        shelf.repository._keys = self.shelf.repository._keys
+        root = shelf.repository.root
+        damage.clone(self.of[kind], root / self.of[kind].name)
+        stranger = self.strangers.get(kind, self.strangers["physical"])
+        damage.clone(stranger, root / stranger.name)
+        parent = None
+        if kind == damage.INCREMENTAL:
+            parent = root / self.parent.name
+            damage.clone(self.parent, parent)
+        archive = root / "wal" / self.wal.name
+        if kind == ARCHIVED:
+            damage.clone(self.wal, archive)
+        return Scene(
+            shelf=shelf, folder=root / self.of[kind].name, stranger=root / stranger.name, chance=chance,
+            index=self.index, wal=archive, parent=parent,
+        )  # fmt: skip
+
+
+def _cluster(folder: Path) -> tuple[EmbeddedServer, Login]:
+    """A small cluster without page checksums, so that only what looks inside finds a changed page."""
+    server = EmbeddedServer(folder)
+    server.start()
+    server.stop()
+    account = binaries.account_for(server.data)
+    server._call("pg_checksums", "--disable", "--no-sync", "-D", str(server.data))
+    assert account
+    server.start()
+    with open_session(server.login(dbname="postgres")) as session:
+        session.execute("CREATE DATABASE small")
+    login = server.login(dbname="small")
+    with open_session(login) as session:
+        session.execute(SMALL)
+    return server, login
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Iterator[Corpus]:
+    """Taken once for all trials."""
+    folder = Path(tempfile.mkdtemp(prefix="ops-"))
+    folder.chmod(0o711)
+    servers: list[EmbeddedServer] = []
+    try:
+        server, login = _cluster(folder / "one")
+        servers.append(server)
+        shelf, other = make_shelf(folder), make_shelf(folder / "other")
+        other.repository._keys = shelf.repository._keys
+        taken = {kind: _take(shelf, login, kind) for kind in (Kind.LOGICAL, Kind.PHYSICAL)}
+        with open_session(login) as session:
+            (index,) = session.execute("SELECT pg_relation_filepath('game_pkey')").fetchone()
+            (system,) = session.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()
+        archive = shelf.repository.root / "wal" / system
+        wal.archive_into(server, archive)
+        parent = _take(shelf, login, Kind.PHYSICAL)
+        with open_session(login) as session:
+            session.execute("INSERT INTO team SELECT n, 'new' FROM generate_series(100, 200) AS n")
+        incremental = _take(shelf, login, Kind.INCREMENTAL)
+        archived = _take(shelf, login, Kind.PHYSICAL)
+        _fill(login, archive)
+        server.stop()
+        server, login = _cluster(folder / "two")
+        servers.append(server)
+        strangers = {kind: _take(other, login, kind) for kind in (Kind.LOGICAL, Kind.PHYSICAL)}
+        server.stop()
+        yield Corpus(
+            folder=folder, shelf=shelf, of={**taken, "incremental": incremental, ARCHIVED: archived},
+            strangers=strangers, parent=parent, index=index, wal=archive,
+        )  # fmt: skip
+    finally:
+        for server in servers:
+            server.remove()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take(shelf: Shelf, login: Login, kind: Kind) -> Path:
+    return shelf.repository.folder(back_up(shelf, login, Order(target="small", kind=kind)))
+
+
+def _fill(login: Login, archive: Path) -> None:
+    """Some segments after the backup, each archived."""
+    for number in range(4):
+        with open_session(login) as session:
+            session.execute(f"INSERT INTO team VALUES ({1000 + number}, 'late')")
+            (name,) = session.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
+        assert eventually((archive / name).exists)
+
+
+@pytest.mark.parametrize("trial", range(TRIALS))
+def test_every_damage_is_caught(corpus: Corpus, trial: int):
+    """The check that is meant to catch it does, and the backup is not proven."""
+    chance = random.Random(f"{SEED} {trial}")
+    act, kind, expected = CASES[trial % len(CASES)]
+    to = corpus.folder / f"trial-{trial}"
+    try:
+        scene = corpus.scene(kind, chance, to)
+        act(scene)
+        told = drill(scene.shelf, scene.folder, Question(system=scene.asked))
+    finally:
+        shutil.rmtree(to, ignore_errors=True)
+    assert told.caught_by, (act.__name__, kind, SEED, told)
+    assert told.caught_by.name in expected, (act.__name__, kind, SEED, told.caught_by)
+    assert not told.proven
+
+
+@pytest.mark.parametrize("kind", ["logical", "physical", "incremental", ARCHIVED])
+def test_what_is_not_damaged_is_proven(corpus: Corpus, kind: str, tmp_path: Path):
+    """The same scene without a damage has nothing to be caught."""
+    to = corpus.folder / f"well-{kind}"
+    scene = corpus.scene(kind, random.Random(0), to)
+    told = drill(scene.shelf, scene.folder)
+    shutil.rmtree(to)
+    assert told.caught_by is None, told
+    assert told.proven
