@@ -4,6 +4,7 @@ The list is closed; docs/words.md describes it. A word that answers something an
 it is the last expression of its cell, and is recorded because it is shown.
 """
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -29,11 +30,14 @@ from ops_lib.postgres.snapshot import take
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ops_lib.model.drill import Drill
+    from ops_lib.operations.backups.kept import Kept
+
 FRAME_ROWS = 10_000
 
 __all__ = [
-    "Literal", "approved", "attach", "check", "compare", "date", "datetime", "frame", "note", "plan", "require",
-    "seal", "secret", "show", "snapshot", "step", "target", "timedelta", "verdict",
+    "Literal", "approved", "attach", "backups", "check", "compare", "date", "datetime", "frame", "note", "plan",
+    "require", "seal", "secret", "show", "snapshot", "step", "target", "timedelta", "verdict",
 ]  # fmt: skip
 
 
@@ -119,6 +123,14 @@ def snapshot(database: Session) -> Shown:
         f"as of {format_instant(taken.taken_at)}, in {format_seconds(seconds)}."
     )
     return Shown(Result(title="Snapshot", verdict=sentence, metrics={"snapshot": Metric(value=seconds, unit="s")}))
+
+
+def backups(database: Session | None = None, *, to: str = "") -> "Kept[Shown]":
+    """The backups beside the archive, or in another folder; without a database none can be taken."""
+    from ops_lib.operations.backups.kept import Kept  # noqa: PLC0415
+
+    keep, shelf = wiring.conversation().attach, wiring.shelf(_archive(), Path(to) if to else None)
+    return Kept(shelf, database, show=Shown, keep=keep, draw=_trend, say=sys.stdout.write)
 
 
 def require(condition: object, sentence: str) -> Shown:
@@ -258,6 +270,12 @@ def _picture(database: Session) -> bytes | None:
         Pair(label=label, before=before / 1000, now=now / 1000)
         for label, before, now in zip(chart.labels, chart.before, chart.now, strict=True)
     ])  # fmt: skip
+
+
+def _trend(drills: "list[tuple[str, Drill]]") -> bytes | None:
+    from ops_lib.notebooks.pictures import recovery  # noqa: PLC0415 - matplotlib is heavy
+
+    return recovery(drills)
 
 
 def _now() -> datetime:

@@ -18,6 +18,7 @@ from ops_lib.operations.desk import Desk
 
 if TYPE_CHECKING:
     from ops_lib.notebooks.kernel import Kernel
+    from ops_lib.operations.backups.shelf import Shelf
     from ops_lib.operations.conversation import Conversation
     from ops_lib.operations.demonstrate import Demonstration
     from ops_lib.operations.schedule import Filed
@@ -29,6 +30,7 @@ PEOPLE_FILE = Path("infrastructure/people.yaml")
 PARAMETER_VARIABLE = "RUNBOOK_PARAMETER_"
 SETTINGS_FILE = Path("infrastructure/settings.yaml")
 SCHEDULES_FILE = Path("infrastructure/schedules.yaml")
+ASSERTIONS = Path("db/assertions")
 _LONGEST_SOCKET_FOLDER = 60
 _KERNELS_THAT_WAIT = 2
 
@@ -176,12 +178,33 @@ def _read_yaml(path: Path, fault: type[BadInput]) -> Mapping[Any, Any]:
     return described
 
 
+def shelf(archive: Path, to: Path | None = None) -> "Shelf":
+    """Where backups are kept, beside the archive unless something else is said, and what it takes to make them."""
+    from ops_lib.archive.keys import Keys  # noqa: PLC0415
+    from ops_lib.archive.repository import Repository  # noqa: PLC0415
+    from ops_lib.operations.backups.shelf import Shelf, settings_from  # noqa: PLC0415
+
+    settings = settings_from(read_settings(SETTINGS_FILE).get("backups") or {})
+    root = (to or settings.to or archive.absolute().parent / "backups").absolute()
+    return Shelf(
+        repository=Repository(root, Keys(configuration_folder()), archive),
+        drills=state_folder() / "drills",
+        clock=lambda: datetime.now(UTC),
+        randomness=os.urandom,
+        environment=dict(os.environ),
+        programs=settings.programs,
+        recipients=settings.recipients,
+        identity=settings.identity,
+        assertions=tuple(sorted(ASSERTIONS.glob("*.sql"))),
+    )
+
+
 def _head_copies(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Where heads are copied to, from `heads: {copy_to: [DIR, git:REMOTE]}`."""
     heads = settings.get("heads") or {}
     places = heads.get("copy_to", []) if isinstance(heads, Mapping) else None
     listed = isinstance(places, list) and all(isinstance(place, str) and place for place in places)
-    if not listed or settings.keys() - {"heads"} or heads.keys() - {"copy_to"}:
+    if not listed or settings.keys() - {"heads", "backups"} or heads.keys() - {"copy_to"}:
         raise BadInput(
             f"{SETTINGS_FILE} is not understood", hint="write heads: {copy_to: [/mnt/other/heads, 'git:REMOTE']}"
         )

@@ -26,7 +26,9 @@ from ops_lib.archive import files
 from ops_lib.archive.backup_files import Damaged, NotABackup
 from ops_lib.archive.heads import Heads
 from ops_lib.archive.keys import Keys, signed_by
-from ops_lib.model.backup import Backup, Drill, Manifest, size
+from ops_lib.model.advance import size
+from ops_lib.model.backup import Backup, Manifest
+from ops_lib.model.drill import Drill
 from ops_lib.model.errors import BadInput, Refused
 from ops_lib.model.ledger import canonical, sha256
 
@@ -101,6 +103,11 @@ class Repository:
     def events(self) -> list[dict[str, Any]]:
         """The lines of the index; a line that a power cut has torn is passed over."""
         return list(_lines(self.root / INDEX))
+
+    def drills(self) -> list[tuple[str, Drill]]:
+        """Every drill that was recorded, with the kind of its backup, the oldest first."""
+        told = (event for event in self.events() if event["event"] == "drilled")
+        return [(event["kind"], Drill.from_json(event)) for event in told]
 
     def _folders(self) -> list[Path]:
         if not self.root.is_dir():

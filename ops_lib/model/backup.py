@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from ops_lib.model.times import format_duration, format_instant, format_seconds
-
-SCHEMA = 1
+from ops_lib.model.drill import SCHEMA, Drill
+from ops_lib.model.times import format_duration, format_instant
 
 
 class Kind(StrEnum):
@@ -207,64 +206,6 @@ def folder_name(began_at: datetime, target: str, kind: Kind, backup_id: str) -> 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that a drill has looked at, and what it saw; `passed` is nothing where it could not look."""
-
-    name: str
-    passed: bool | None
-    said: str
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drill:
-    """What restoring a backup has shown.
-
-    `recovery_seconds` is the time until the restored server answered, consistent. `recovery_point` is the moment that
-    it was brought back to; what came after it until the drill began would have been lost.
-    """
-
-    backup: str
-    at: datetime
-    manifest_sha256: str
-    checks: tuple[Check, ...]
-    recovery_seconds: float | None = None
-    recovery_point: datetime | None = None
-
-    @property
-    def proven(self) -> bool:
-        """Whether it was restored and nothing failed."""
-        return self.recovery_seconds is not None and all(check.passed is not False for check in self.checks)
-
-    @property
-    def caught_by(self) -> Check | None:
-        """The first check that failed."""
-        return next((check for check in self.checks if check.passed is False), None)
-
-    @property
-    def loss(self) -> timedelta | None:
-        return self.at - self.recovery_point if self.recovery_point else None
-
-    def to_json(self) -> dict[str, Any]:
-        point = format_instant(self.recovery_point) if self.recovery_point else None
-        at = format_instant(self.at)
-        told = {**asdict(self), "at": at, "recovery_point": point, "proven_at": at if self.proven else None}
-        return {"schema": SCHEMA, **told}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        point = data["recovery_point"]
-        return cls(
-            backup=data["backup"],
-            at=datetime.fromisoformat(data["at"]),
-            manifest_sha256=data["manifest_sha256"],
-            checks=tuple(Check(**item) for item in data["checks"]),
-            recovery_seconds=data["recovery_seconds"],
-            recovery_point=datetime.fromisoformat(point) if point else None,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
     """A backup in the repository, with its newest drill."""
 
@@ -279,46 +220,6 @@ class Backup:
     def proven_at(self) -> datetime | None:
         """When it was last proven; nothing where the newest drill has failed or there was none."""
         return self.drill.at if self.drill and self.drill.proven else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advance:
-    """How far a backup or a restore has come, in bytes of what is saved."""
-
-    phase: str
-    done: int
-    total: int
-    seconds: float
-
-    @property
-    def rate(self) -> float:
-        return self.done / self.seconds if self.seconds else 0.0
-
-    @property
-    def left(self) -> float | None:
-        """The seconds that are left at this rate."""
-        return (self.total - self.done) / self.rate if self.rate and self.total >= self.done else None
-
-    def __str__(self) -> str:
-        """What a person reads while it goes on.
-
-        >>> str(Advance(phase="saving", done=50_000_000, total=100_000_000, seconds=2.0))
-        'saving: 50 MB of 100 MB, 25 MB/s, 2.0 s left'
-        """
-        left = f", {format_seconds(self.left)} left" if self.left is not None else ""
-        return f"{self.phase}: {size(self.done)} of {size(self.total)}, {size(self.rate)}/s{left}"
-
-
-def size(count: float) -> str:
-    """A number of bytes as a person says it.
-
-    >>> size(512), size(1_500_000), size(2_340_000_000)
-    ('512 B', '1.5 MB', '2.3 GB')
-    """
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.2g} {unit}" if count < 10 * scale else f"{count / scale:.0f} {unit}"
-    return f"{count:.0f} B"
 
 
 def exposure(backups: Iterable[Backup], *, every: timedelta | None, archived_to: datetime | None) -> str:

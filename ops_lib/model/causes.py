@@ -24,6 +24,18 @@ CAUSES: Mapping[str, Cause] = {
         meaning="A table has been due for vacuum for several turns, and none has come.",
         remedy="End what holds the horizon, or give autovacuum more workers or a higher cost limit; VACUUM.",
     ),
+    "backup-damaged": Cause(
+        meaning="A backup was restored in a drill and is not what was saved, or cannot be restored.",
+        remedy="Take another one now, drill it, and look at the disk.",
+    ),
+    "backup-missing": Cause(
+        meaning="A backup that was taken is not there, and this tool did not remove it.",
+        remedy="Find out who removed it; take another one.",
+    ),
+    "backup-unproven": Cause(
+        meaning="No backup was restored in a drill within the last eight days.",
+        remedy="Run OPS-RESTORE-DRILL.",
+    ),
     "blocking-session": Cause(
         meaning="Sessions wait for locks of one that is at work.",
         remedy="Wait for it, or cancel its statement.",

@@ -38,7 +38,7 @@ class Finding:
 
     Every number in `summary` is in `evidence`. `subject` is a schema-qualified name, or one of `database`,
     `cluster`, `setting:NAME`, `query:ID`, `slot:NAME`, `prepared:GID`, `application:NAME`, `disk:PATH`,
-    `container:NAME`; a process id is evidence, not identity. `cause` is a slug from docs/causes.md.
+    `container:NAME`, `backup:NAME`; a process id is evidence, not identity. `cause` is a slug from docs/causes.md.
 
     `weight` orders findings of one severity: the share of the database's time that acting would save, from 0 to 1,
     as well as it can be known. `symptoms` are the keys of findings that this one explains.

@@ -17,6 +17,7 @@ from ops_lib.model.times import parse_duration
 WORDS: Final = (
     "approved",
     "attach",
+    "backups",
     "check",
     "compare",
     "frame",

@@ -6,14 +6,16 @@ Nothing here is imported until a picture is drawn: matplotlib takes a good part 
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from ops_lib.model.drill import Drill
 from ops_lib.model.times import format_seconds
 
 BEFORE: Final = "#9aa5b1"
@@ -50,6 +52,42 @@ def before_and_now(pairs: Sequence[Pair], *, before: str = "before", now: str = 
         borderaxespad=0.2, handlelength=1, handleheight=0.8,
     )  # fmt: skip
     return _png(figure)
+
+
+def recovery(drills: Sequence[tuple[str, Drill]]) -> bytes | None:
+    """How long recovery took, and how much was lost, in the drills that proved a backup; nothing for fewer than two."""
+    proven = [(kind, drill) for kind, drill in drills if drill.proven and drill.loss is not None]
+    if len(proven) < 2:
+        return None
+    figure = Figure(figsize=(6.4, 3.2), dpi=200, layout="constrained")
+    for place, (name, value) in enumerate(_MEASURES.items(), start=1):
+        axes = figure.add_subplot(2, 1, place)
+        for kind, colour in zip(sorted({kind for kind, _ in proven}), (NOW, BEFORE, INK), strict=False):
+            points = [(drill.at, value(drill)) for of, drill in proven if of == kind]
+            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, color=colour, label=kind)
+        _trend_axes(axes, name)
+    figure.axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=8.5, labelcolor=INK)
+    return _png(figure)
+
+
+_MEASURES: Final[dict[str, Callable[[Drill], float]]] = {
+    "recovery took": lambda drill: drill.recovery_seconds or 0.0,
+    "would be lost": lambda drill: max(drill.loss.total_seconds(), 0.0) if drill.loss else 0.0,
+}
+
+
+def _trend_axes(axes: Any, name: str) -> None:
+    """Times from zero up, so that a rise looks as large as it is."""
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel(name, fontsize=8.5, color=QUIET)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda seconds, _: format_seconds(seconds)))
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.tick_params(axis="both", length=0, labelsize=8, labelcolor=QUIET)
+    dates = AutoDateLocator(maxticks=6)
+    axes.xaxis.set_major_locator(dates)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(dates))
+    for side in ("top", "right", "bottom", "left"):
+        axes.spines[side].set_visible(False)
 
 
 def _bars(axes: Any, times: Sequence[float | None], offset: float, colour: str, name: str) -> None:

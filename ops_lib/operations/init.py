@@ -29,8 +29,11 @@ SCHEDULES = """\
 #              reads, and otherwise skip); whatever is not caught up is entered in the ledger as missed
 
 snapshot: {runbook: OPS-SNAPSHOT, when: "0 * * * * UTC", missed: last}
+# Until the first backup everything can be lost, and then up to 24 h: there is no WAL archive.
+backup: {runbook: OPS-BACKUP, when: "30 2 * * * UTC", missed: last}
+drill: {runbook: OPS-RESTORE-DRILL, when: "30 4 * * 0 UTC", missed: last}
 """
-IGNORED = "# Records and state are kept, but not in git.\n*\n!.gitignore\n"
+IGNORED = "# Records, backups and state are kept, but not in git.\n*\n!.gitignore\n"
 
 
 def init(folder: Path, *, roles: Path) -> list[tuple[Path, bool]]:
@@ -40,6 +43,7 @@ def init(folder: Path, *, roles: Path) -> list[tuple[Path, bool]]:
         folder / "infrastructure/schedules.yaml": SCHEDULES.encode(),
         folder / "infrastructure/roles.sql": roles.read_bytes(),
         folder / "outputs/.gitignore": IGNORED.encode(),
+        folder / "backups/.gitignore": IGNORED.encode(),
         folder / "runbooks/.gitkeep": b"",
     }
     return [(path, _write_missing(path, content)) for path, content in wanted.items()]

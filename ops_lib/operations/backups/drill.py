@@ -30,7 +30,9 @@ from pathlib import Path
 from ops_lib.archive.backup_files import Damaged, NotABackup, check_files, open_content
 from ops_lib.archive.repository import CONTENT
 from ops_lib.model import ulid
-from ops_lib.model.backup import Backup, Drill, Kind, Manifest, size
+from ops_lib.model.advance import size
+from ops_lib.model.backup import Backup, Kind, Manifest
+from ops_lib.model.drill import Drill
 from ops_lib.model.errors import Refused
 from ops_lib.operations.backups.examination import Caught, Examination, Question
 from ops_lib.operations.backups.restored import prove_cluster, prove_database

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from ops_lib.model.backup import Check, Drill
+from ops_lib.model.drill import Check, Drill
 from ops_lib.model.errors import BadInput, OpsError, Refused
 
 T = TypeVar("T")

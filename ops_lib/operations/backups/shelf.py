@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ops_lib.archive.repository import Repository
-from ops_lib.model.backup import Advance
+from ops_lib.model.advance import Advance
 from ops_lib.model.errors import BadInput
 
 Tell = Callable[[Advance], None]

@@ -17,7 +17,8 @@ from typing import Any
 
 import psycopg
 
-from ops_lib.model.backup import Advance, Saved, Source, TableContent
+from ops_lib.model.advance import Advance
+from ops_lib.model.backup import Saved, Source, TableContent
 from ops_lib.model.errors import OpsError
 from ops_lib.model.target import Identity, Login
 from ops_lib.postgres.backups import content

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ops_lib.model.backup import Advance, Saved, WalRange
+from ops_lib.model.advance import Advance
+from ops_lib.model.backup import Saved, WalRange
 from ops_lib.model.errors import OpsError, Refused
 from ops_lib.model.target import Login
 from ops_lib.postgres.backups import content

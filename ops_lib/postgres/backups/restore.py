@@ -13,7 +13,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from ops_lib.model.backup import Advance, Source
+from ops_lib.model.advance import Advance
+from ops_lib.model.backup import Source
 from ops_lib.model.errors import OpsError, Refused
 from ops_lib.model.target import Login
 from ops_lib.postgres.backups.logical import Tell

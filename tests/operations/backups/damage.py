@@ -26,7 +26,7 @@ PAGE, HEADER = 8192, 24
 
 @dataclass(kw_only=True)
 class Scene:
-    """A copy of a repository that may be damaged: the backup in question, and another one like it of another cluster."""
+    """A copy of a repository that may be damaged: the backup in question, and one like it of another cluster."""
 
     shelf: Shelf
     folder: Path
@@ -86,7 +86,7 @@ def reseal_pages(scene: Scene, path: Path) -> None:
         rewrite(own, (body + end).encode())
 
 
-# -- what befalls files -------------------------------------------------------------------------------------------------
+# -- what befalls files -----------------------------------------------------------------------------------------------
 
 
 def bit_flip(scene: Scene) -> None:
@@ -180,7 +180,7 @@ def flipped_segment(scene: Scene) -> None:
     rewrite(segments[-2], flipped(content, 0x28 + scene.chance.randrange(16), 0))
 
 
-# -- what was wrong when it was made ------------------------------------------------------------------------------------
+# -- what was wrong when it was made ----------------------------------------------------------------------------------
 
 
 def _table(scene: Scene, marker: bytes) -> Path:

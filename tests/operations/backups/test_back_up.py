@@ -16,8 +16,8 @@ def test_a_logical_backup_is_proven(shelf, take):
     assert told.caught_by is None, told
     assert told.proven
     assert names(told.checks) == [
-        "manifest", "signature", "cluster", "files", "restore", "counts", "digests", "sequences", "amcheck", "freshness",
-        "assertions",
+        "manifest", "signature", "cluster", "files", "restore", "counts", "digests", "sequences", "amcheck",
+        "freshness", "assertions",
     ]  # fmt: skip
     assert shelf.repository.find(backup.id).proven_at == told.at.replace(microsecond=told.at.microsecond // 1000 * 1000)
 
