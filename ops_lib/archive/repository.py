@@ -209,6 +209,7 @@ class Repository:
 
     def _note(self, event: dict[str, Any]) -> None:
         path = self.root / INDEX
+        self.make()
         with files.locked(self.root / "lock"), files.explained(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:

@@ -136,7 +136,7 @@ def _restore(shelf: Shelf, looked: Looked, asked: Question, exam: Examination, t
     home = shelf.drills / ulid.make(exam.at, shelf.randomness(10)).lower()
     shelf.drills.mkdir(parents=True, exist_ok=True, mode=0o711)
     _require_room(shelf.drills, looked)
-    with ScratchServer(home, _programs(shelf, manifest)) as server:
+    with ScratchServer(home, _programs(shelf, manifest), manifest.source.superuser) as server:
         opened = [
             _open(shelf, folder / CONTENT, of, server.folder / f"plain-{number}")
             for number, (folder, of) in enumerate(zip(looked.folders, looked.manifests, strict=True))

@@ -35,7 +35,7 @@ def prove_database(
         now: dict[str, TableContent] = exam.check("counts", lambda: _two(proving.counts(connection, manifest.saved)))
         _held(exam, "digests", lambda: proving.digests(manifest.saved, now, same_locale=not note))
         _held(exam, "sequences", lambda: proving.sequences(connection, manifest.saved))
-    _ask_more(shelf, manifest, server, asked, exam, user=into.keywords["user"])
+    _ask_more(shelf, manifest, server, asked, exam)
 
 
 def _two(found: tuple[Held, T]) -> tuple[str, T]:
@@ -52,7 +52,7 @@ def _restored(
 ) -> tuple[str, str | None]:
     """Roles, database and content; how long that took is the recovery time. Answers what could not be the same."""
     programs, began = server.programs, time.monotonic()
-    restore.restore_roles(programs, folder, server.login())
+    restore.restore_roles(programs, folder, server.login(), server.folder / "roles.sql")
     note = server.make_database(manifest.source)
     into = server.login(manifest.source.database)
     restore.restore_database(programs, folder, into, jobs=shelf.jobs, tell=tell)
@@ -80,10 +80,9 @@ def prove_cluster(
     exam.recovery_seconds = round(copied + time.monotonic() - began, 3)
     if last and asked.until is None:
         exam.check("wal", lambda: _replayed(server, last))
-    user = manifest.source.superuser
-    with opened(server.login(manifest.source.database, user)) as connection:
+    with opened(server.login(manifest.source.database)) as connection:
         exam.recovery_point = max(manifest.as_of, proving.last_commit(connection) or manifest.as_of)
-    _ask_more(shelf, manifest, server, asked, exam, user=user)
+    _ask_more(shelf, manifest, server, asked, exam)
 
 
 def _version(manifest: Manifest, chain: Sequence[Path]) -> tuple[str, None]:
@@ -133,11 +132,9 @@ def _replayed(server: ScratchServer, last: str) -> tuple[str, None]:
     return f"replayed to {last}, the last archived segment", None
 
 
-def _ask_more(
-    shelf: Shelf, manifest: Manifest, server: ScratchServer, asked: Question, exam: Examination, *, user: str
-) -> None:
+def _ask_more(shelf: Shelf, manifest: Manifest, server: ScratchServer, asked: Question, exam: Examination) -> None:
     """What every restored server is asked, whatever it was restored from."""
-    login = server.login(manifest.source.database, user)
+    login = server.login(manifest.source.database)
     _held(exam, "amcheck", lambda: proving.amcheck(server.programs, login, jobs=shelf.jobs))
     exam.check("freshness", lambda: _fresh(exam, asked))
     with opened(login) as connection:

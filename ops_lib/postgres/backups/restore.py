@@ -5,6 +5,7 @@ trusted is decided before anything here is called.
 """
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -23,11 +24,13 @@ from ops_lib.postgres.backups.programs import Programs
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin", "d": "builtin"}
 
 
-def restore_roles(programs: Programs, folder: Path, into: Login) -> None:
-    """Make the roles of a dump; one that exists is an error."""
-    programs.call(
-        "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={folder / 'roles.sql'}", login=into
-    )
+def restore_roles(programs: Programs, folder: Path, into: Login, scratch: Path) -> None:
+    """Make the roles of a dump; one that exists is an error, but for who makes them. `scratch` is a new file."""
+    own = sql.Identifier(into.keywords["user"]).as_string(None)
+    made = re.compile(rf"CREATE ROLE ({re.escape(own)}|{re.escape(own.strip(chr(34)))});\n?")
+    lines = (folder / "roles.sql").read_text(encoding="utf-8").splitlines(keepends=True)
+    scratch.write_text("".join(line for line in lines if not made.fullmatch(line)), encoding="utf-8")
+    programs.call("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={scratch}", login=into)
 
 
 def make_database(session: psycopg.Connection, source: Source) -> str | None:

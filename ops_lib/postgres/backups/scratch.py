@@ -26,7 +26,6 @@ from ops_lib.postgres.backups.programs import Programs
 from ops_lib.postgres.backups.restore import make_database, missing_extensions
 from ops_lib.postgres.seat import PORT, Seat
 
-SUPERUSER = "ops_runbooks_drill"
 _PATIENCE = 3600.0
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "", "unix_socket_permissions": "0700", "port": str(PORT),
@@ -41,10 +40,15 @@ _EMPTY: Mapping[str, str] = {"wal_level": "minimal", "max_wal_senders": "0"}
 
 
 class ScratchServer:
-    """One server below `home`, which is made, locked and removed by this object."""
+    """One server below `home`, which is made, locked and removed by this object.
 
-    def __init__(self, home: Path, programs: Programs) -> None:
+    Its superuser is named like that of the cluster that was saved: since PostgreSQL 16 only the role that a cluster was
+    made with can repeat what it has granted.
+    """
+
+    def __init__(self, home: Path, programs: Programs, superuser: str) -> None:
         self.home = home.absolute()
+        self.superuser = superuser
         self.programs = programs
         self._started: subprocess.Popen[bytes] | None = None
         self._seat = Seat(self.home)
@@ -83,7 +87,7 @@ class ScratchServer:
         binaries.make_folder(self.data, mode=0o700, account=self._seat.account)
         more = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if self.programs.major >= 17 else []
         self._call(
-            "initdb", "--username", SUPERUSER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", *more,
+            "initdb", "--username", self.superuser, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", *more,
             "--no-sync", "--pgdata", str(self.data),
         )  # fmt: skip
 
@@ -122,9 +126,9 @@ class ScratchServer:
             self._started.wait()
             self._started = None
 
-    def login(self, dbname: str = "postgres", user: str = SUPERUSER) -> Login:
+    def login(self, dbname: str = "postgres") -> Login:
         """How we reach a database of it."""
-        keywords = {"host": str(self._seat.socket_folder), "port": str(PORT), "user": user, "dbname": dbname}
+        keywords = {"host": str(self._seat.socket_folder), "port": str(PORT), "user": self.superuser, "dbname": dbname}
         return Login(keywords=keywords)
 
     def make_database(self, source: Source) -> str | None:

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ class Corpus:
     parent: Path
     index: str
     wal: Path
+    moment: datetime
 
     def scene(self, kind: str, chance: random.Random, to: Path) -> Scene:
         """A copy to damage."""
@@ -108,7 +110,7 @@ def corpus() -> Iterator[Corpus]:
             session.execute("INSERT INTO team SELECT n, 'new' FROM generate_series(100, 200) AS n")
         incremental = _take(shelf, login, Kind.INCREMENTAL)
         archived = _take(shelf, login, Kind.PHYSICAL)
-        _fill(login, archive)
+        moment = _fill(login, archive)
         server.stop()
         server, login = _cluster(folder / "two")
         servers.append(server)
@@ -116,7 +118,7 @@ def corpus() -> Iterator[Corpus]:
         server.stop()
         yield Corpus(
             folder=folder, shelf=shelf, of={**taken, "incremental": incremental, ARCHIVED: archived},
-            strangers=strangers, parent=parent, index=index, wal=archive,
+            strangers=strangers, parent=parent, index=index, wal=archive, moment=moment,
         )  # fmt: skip
     finally:
         for server in servers:
@@ -128,13 +130,22 @@ def _take(shelf: Shelf, login: Login, kind: Kind) -> Path:
     return shelf.repository.folder(back_up(shelf, login, Order(target="small", kind=kind)))
 
 
-def _fill(login: Login, archive: Path) -> None:
-    """Some segments after the backup, each archived."""
+def _fill(login: Login, archive: Path) -> datetime:
+    """Some segments after the backup, each archived; a moment between the second and the third."""
     for number in range(4):
+        if number == 2:
+            moment = _now(login)
         with open_session(login) as session:
             session.execute(f"INSERT INTO team VALUES ({1000 + number}, 'late')")
             (name,) = session.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
         assert eventually((archive / name).exists)
+    return moment
+
+
+def _now(login: Login) -> datetime:
+    with open_session(login) as session:
+        (at,) = session.execute("SELECT clock_timestamp()").fetchone()
+    return at
 
 
 @pytest.mark.parametrize("trial", range(TRIALS))
@@ -163,3 +174,14 @@ def test_what_is_not_damaged_is_proven(corpus: Corpus, kind: str, tmp_path: Path
     shutil.rmtree(to)
     assert told.caught_by is None, told
     assert told.proven
+
+
+def test_a_cluster_is_brought_back_to_a_moment(corpus: Corpus):
+    """With the archive of WAL, what was committed after the moment is not there."""
+    scene = corpus.scene(ARCHIVED, random.Random(0), corpus.folder / "moment")
+    assertions = scene.shelf.repository.root / "late.sql"
+    assertions.write_text("SELECT count(*) = 2 AS two_of_four FROM team WHERE name = 'late'")
+    shelf = replace(scene.shelf, assertions=(assertions,))
+    told = drill(shelf, scene.folder, Question(until=corpus.moment))
+    assert told.caught_by is None, told
+    assert scene.manifest().as_of < told.recovery_point < corpus.moment
