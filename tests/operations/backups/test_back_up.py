@@ -209,9 +209,7 @@ def test_a_backup_that_is_killed_leaves_nothing_that_looks_like_one(shelf, small
         ) as started:
             started.stdin.write(json.dumps(small.to_json()))
             started.stdin.close()
-            waits = (
-                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
-            )
+            waits = "SELECT FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
             with open_session(small) as session:
                 assert eventually(lambda: session.execute(waits).fetchone() is not None)
             started.send_signal(signal.SIGKILL)
@@ -253,12 +251,9 @@ def test_what_is_no_backup_is_bad_input(shelf, state_folder):
 def test_a_backup_newer_than_every_program_is_refused(shelf, take):
     """One line that says what to install; the backup is not called damaged."""
     backup = take(Kind.PHYSICAL)
-    scene = damage.Scene(
-        shelf=shelf, folder=shelf.repository.folder(backup), stranger=state_folder, chance=None, index="", wal=state_folder
-    )  # fmt: skip
-    damage.reseal(
-        scene, saved=replace(backup.manifest.saved, source=replace(backup.manifest.source, server_version=990000))
-    )
+    folder, source = shelf.repository.folder(backup), backup.manifest.source
+    scene = damage.Scene(shelf=shelf, folder=folder, stranger=folder, chance=None, index="", wal=folder)
+    damage.reseal(scene, saved=replace(backup.manifest.saved, source=replace(source, server_version=990000)))
     with pytest.raises(Refused, match="other than the server's \\(99\\)") as caught:
         drill(shelf, scene.folder)
     assert "postgresql-client-99" in caught.value.hint
