@@ -30,7 +30,6 @@ PEOPLE_FILE = Path("infrastructure/people.yaml")
 PARAMETER_VARIABLE = "RUNBOOK_PARAMETER_"
 SETTINGS_FILE = Path("infrastructure/settings.yaml")
 SCHEDULES_FILE = Path("infrastructure/schedules.yaml")
-ASSERTIONS = Path("db/assertions")
 _LONGEST_SOCKET_FOLDER = 60
 _KERNELS_THAT_WAIT = 2
 
@@ -179,24 +178,11 @@ def _read_yaml(path: Path, fault: type[BadInput]) -> Mapping[Any, Any]:
 
 
 def shelf(archive: Path, to: Path | None = None) -> "Shelf":
-    """Where backups are kept, beside the archive unless something else is said, and what it takes to make them."""
-    from ops_lib.archive.keys import Keys  # noqa: PLC0415
-    from ops_lib.archive.repository import Repository  # noqa: PLC0415
-    from ops_lib.operations.backups.shelf import Shelf, settings_from  # noqa: PLC0415
+    """Where backups are kept, and what it takes to make and to restore them."""
+    from ops_lib.operations.backups.shelf import open_shelf  # noqa: PLC0415
 
-    settings = settings_from(read_settings(SETTINGS_FILE).get("backups") or {})
-    root = (to or settings.to or archive.absolute().parent / "backups").absolute()
-    return Shelf(
-        repository=Repository(root, Keys(configuration_folder()), archive),
-        drills=state_folder() / "drills",
-        clock=lambda: datetime.now(UTC),
-        randomness=os.urandom,
-        environment=dict(os.environ),
-        programs=settings.programs,
-        recipients=settings.recipients,
-        identity=settings.identity,
-        assertions=tuple(sorted(ASSERTIONS.glob("*.sql"))),
-    )
+    said = read_settings(SETTINGS_FILE).get("backups") or {}
+    return open_shelf(open_desk(archive=archive), said, drills=state_folder() / "drills", to=to)
 
 
 def _head_copies(settings: Mapping[str, Any]) -> tuple[str, ...]:

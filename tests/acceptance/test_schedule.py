@@ -10,14 +10,18 @@ from tests.acceptance.conftest import Command
 MINUTELY = 'every: {runbook: TST-001, when: "* * * * * UTC", missed: all}\n'
 
 
-def test_init_schedules_the_snapshot_hourly(runbook: Command, tmp_path: Path) -> None:
-    """A new team has one schedule, which the first tick puts in force."""
+def test_init_schedules_snapshots_backups_and_drills(runbook: Command, tmp_path: Path) -> None:
+    """A new team has three schedules, which the first tick puts in force."""
     assert runbook("init").returncode == 0
-    (one,) = json.loads(runbook("schedule", "--json").stdout)
-    assert (one["runbook"], one["when"], one["in_force"]) == ("OPS-SNAPSHOT", "0 * * * * UTC", False)
+    known = json.loads(runbook("schedule", "--json").stdout)
+    assert {(one["runbook"], one["when"], one["in_force"]) for one in known} == {
+        ("OPS-SNAPSHOT", "0 * * * * UTC", False),
+        ("OPS-BACKUP", "30 2 * * * UTC", False),
+        ("OPS-RESTORE-DRILL", "30 4 * * 0 UTC", False),
+    }
     ticked = runbook("tick", "--json")
     assert (ticked.returncode, json.loads(ticked.stdout)) == (0, [])
-    assert json.loads(runbook("schedule", "--json").stdout)[0]["in_force"]
+    assert all(one["in_force"] for one in json.loads(runbook("schedule", "--json").stdout))
     assert "OPS-SNAPSHOT" in runbook("schedule").stdout
     assert runbook("verify").returncode == 0
 

@@ -12,6 +12,7 @@ import pytest
 from ops_lib.model.target import Login
 from ops_lib.operations import demonstrate
 from ops_lib.operations.demonstrate import Demonstration
+from ops_lib.postgres.backups.proving import assertions
 from ops_lib.postgres.server import EmbeddedServer
 
 DB = Path(__file__).parents[2] / "db"
@@ -34,6 +35,13 @@ def open_session(login: Login) -> "psycopg.Connection[Any]":
 
 def rows(session: "psycopg.Connection[Any]", query: str) -> list[tuple[Any, ...]]:
     return session.execute(query.encode()).fetchall()
+
+
+def test_the_assertions_hold(session: "psycopg.Connection[Any]") -> None:
+    """What a restore drill asks of the platform is true of it."""
+    files = sorted((DB / "assertions/platform").glob("*.sql"))
+    assert files
+    assert assertions(session, files).whole
 
 
 def test_every_migration_has_the_header_of_the_handbook() -> None:

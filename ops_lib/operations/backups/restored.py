@@ -138,7 +138,7 @@ def _ask_more(shelf: Shelf, manifest: Manifest, server: ScratchServer, asked: Qu
     _held(exam, "amcheck", lambda: proving.amcheck(server.programs, login, jobs=shelf.jobs))
     exam.check("freshness", lambda: _fresh(exam, asked))
     with opened(login) as connection:
-        _held(exam, "assertions", lambda: proving.assertions(connection, shelf.assertions))
+        _held(exam, "assertions", lambda: proving.assertions(connection, shelf.asserted(manifest.source.database)))
 
 
 def _fresh(exam: Examination, asked: Question) -> tuple[str, None]:

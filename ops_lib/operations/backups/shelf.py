@@ -9,7 +9,9 @@ from typing import Any
 from ops_lib.archive.repository import Repository
 from ops_lib.model.advance import Advance
 from ops_lib.model.errors import BadInput
+from ops_lib.operations.desk import Desk
 
+ASSERTIONS = "db/assertions"
 Tell = Callable[[Advance], None]
 
 
@@ -19,7 +21,11 @@ def silent(advance: Advance) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelf:
-    """Settings and instruments. `drills` is where scratch servers live; `identity` opens what is encrypted."""
+    """Settings and instruments.
+
+    `drills` is where scratch servers live, and `identity` opens what is encrypted. `assertions` holds `.sql` files that
+    every database is asked, and in a folder of its name those for one.
+    """
 
     repository: Repository
     drills: Path
@@ -29,8 +35,15 @@ class Shelf:
     programs: Path | None = None
     recipients: tuple[str, ...] = ()
     identity: Path | None = None
-    assertions: tuple[Path, ...] = ()
+    assertions: Path | None = None
     jobs: int = 2
+
+    def asserted(self, database: str) -> list[Path]:
+        """The team's assertions about a database."""
+        if self.assertions is None or not self.assertions.is_dir():
+            return []
+        own = [path for path in self.assertions.iterdir() if path.is_dir() and path.name == database]
+        return [path for folder in (self.assertions, *own) for path in sorted(folder.glob("*.sql"))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,3 +72,20 @@ def settings_from(described: object) -> Settings:
     if wrong := [name for name, value in paths.items() if value is not None and not isinstance(value, str)]:
         raise BadInput(f"{wrong[0]} of backups is not a path", hint=hint)
     return Settings(recipients=tuple(keys), **{name: Path(value) for name, value in paths.items() if value})
+
+
+def open_shelf(desk: Desk, described: object, *, drills: Path, to: Path | None) -> Shelf:
+    """The shelf of a desk: beside the archive, unless `to` or the settings say where else."""
+    settings = settings_from(described)
+    root = to or settings.to or desk.archive.absolute().parent / "backups"
+    return Shelf(
+        repository=Repository(root.absolute(), desk.keys, desk.archive),
+        drills=drills,
+        clock=desk.clock,
+        randomness=desk.randomness,
+        environment=desk.environment,
+        programs=settings.programs,
+        recipients=settings.recipients,
+        identity=settings.identity,
+        assertions=desk.cwd / ASSERTIONS,
+    )

@@ -19,9 +19,10 @@ from ops_lib.archive.backup_files import describe
 from ops_lib.archive.repository import CONTENT, MANIFEST, SIGNATURE, SIGNER
 from ops_lib.model.backup import Manifest
 from ops_lib.model.ledger import canonical
+from ops_lib.model.wal import number, position
 from ops_lib.operations.backups.shelf import Shelf
 
-PAGE, HEADER = 8192, 24
+PAGE, HEADER, SEGMENT = 8192, 24, 16 << 20
 
 
 @dataclass(kw_only=True)
@@ -162,22 +163,27 @@ def damaged_parent(scene: Scene) -> None:
     rewrite(path, flipped(path.read_bytes(), 100, 3))
 
 
+def _needed(scene: Scene) -> list[Path]:
+    """The segments that carry the backup on; those before it may go."""
+    first = position(scene.manifest().saved.wal.start) // SEGMENT
+    names = sorted(path for path in scene.wal.iterdir() if len(path.name) == 24)
+    return [path for path in names if number(path.name, SEGMENT) >= first]
+
+
 def gap_in_the_archive(scene: Scene) -> None:
-    segments = sorted(path for path in scene.wal.iterdir() if len(path.name) == 24)
-    scene.chance.choice(segments[1:-1]).unlink()
+    scene.chance.choice(_needed(scene)[:-1]).unlink()
 
 
 def cut_segment(scene: Scene) -> None:
-    segments = sorted(path for path in scene.wal.iterdir() if len(path.name) == 24)
-    path = scene.chance.choice(segments[1:-1])
+    path = scene.chance.choice(_needed(scene))
     rewrite(path, path.read_bytes()[: scene.chance.randrange(1 << 24)])
 
 
 def flipped_segment(scene: Scene) -> None:
     """A record of the archive that cannot be replayed: what comes after it would be lost in silence."""
-    segments = sorted(path for path in scene.wal.iterdir() if len(path.name) == 24)
-    content = segments[-2].read_bytes()
-    rewrite(segments[-2], flipped(content, 0x28 + scene.chance.randrange(16), 0))
+    path = scene.chance.choice(_needed(scene)[1:-1])
+    content = path.read_bytes()
+    rewrite(path, flipped(content, 0x28 + scene.chance.randrange(16), 0))
 
 
 # -- what was wrong when it was made ----------------------------------------------------------------------------------

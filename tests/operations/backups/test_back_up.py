@@ -277,19 +277,21 @@ def test_a_backup_of_another_archive_is_restored_only_on_somebodys_word(shelf, t
     assert drill(stranger, folder, Question(trust=True)).proven
 
 
-def test_an_assertion_of_the_team_is_asked(shelf, take, state_folder):
+def test_an_assertion_of_the_team_is_asked(shelf, take, small, state_folder):
     """A row that holds false fails the drill, and says which; a statement that fails names its line."""
     folder = shelf.repository.folder(take())
-    file = state_folder / "platform.sql"
+    file = state_folder / "assertions" / small.keywords["dbname"] / "platform.sql"
+    file.parent.mkdir(parents=True)
+    shelf = replace(shelf, assertions=state_folder / "assertions")
     file.write_text("SELECT count(*) > 0 AS filled FROM team;\nSELECT name, id < 40 AS small FROM team ORDER BY id;\n")
-    told = drill(replace(shelf, assertions=(file,)), folder)
+    told = drill(shelf, folder)
     assert told.caught_by.name == "assertions"
     assert told.caught_by.said == "platform.sql, line 2: small is false where name team 40"
     file.write_text("\nSELECT nothing FROM team;\n")
-    told = drill(replace(shelf, assertions=(file,)), folder)
+    told = drill(shelf, folder)
     assert "line 2" in told.caught_by.said
     file.write_text("DELETE FROM game;")
-    assert "read-only" in drill(replace(shelf, assertions=(file,)), folder).caught_by.said
+    assert "read-only" in drill(shelf, folder).caught_by.said
 
 
 def test_a_backup_that_is_too_old_is_caught(shelf, take):
