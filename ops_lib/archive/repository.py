@@ -31,8 +31,10 @@ from ops_lib.model.backup import Backup, Manifest
 from ops_lib.model.drill import Drill
 from ops_lib.model.errors import BadInput, Refused
 from ops_lib.model.ledger import canonical, sha256
+from ops_lib.model.wal import before
 
 MANIFEST, SIGNATURE, PROOF, CONTENT, INDEX = "manifest.json", "manifest.sig", "proof.json", "content", "index.jsonl"
+WAL = "wal"
 SIGNER = "ops-runbooks/backups"
 _DRAFT, _REMOVED = ".draft-", ".removed-"
 _SYNCING = 16
@@ -198,6 +200,17 @@ class Repository:
             self.folder(backup).rename(hidden)
             files.sync_folder(self.root)
             shutil.rmtree(hidden)
+
+    def wal(self, system: str) -> Path:
+        """Where the WAL of a system is archived, if it is."""
+        return self.root / WAL / system
+
+    def trim_wal(self, system: str, start: str) -> None:
+        """Remove the archived segments that only backups need which are not kept any more."""
+        folder = self.wal(system)
+        sizes = {path.name: path.stat().st_size for path in folder.iterdir()} if folder.is_dir() else {}
+        for name in before(start, sizes):
+            (folder / name).unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Remove what commands that were killed have left."""

@@ -56,6 +56,17 @@ def since(start: str, sizes: Mapping[str, int]) -> Segments:
     return Segments(first=ordered[0][1], last=ordered[-1][1], count=len(ordered), fault=fault)
 
 
+def before(start: str, sizes: Mapping[str, int]) -> list[str]:
+    """The segments that no backup needs that begins at this position or later.
+
+    >>> before("0/2000028", {"000000010000000000000001": 16 << 20, "000000010000000000000002": 16 << 20})
+    ['000000010000000000000001']
+    """
+    known = {name: size for name, size in sizes.items() if SEGMENT.fullmatch(name)}
+    size = max(known.values(), default=1)
+    return sorted(name for name in known if number(name, size) < position(start) // size)
+
+
 def _first_fault(ordered: list[tuple[int, str]], sizes: Mapping[str, int], size: int) -> str | None:
     for (before, _), (place, name) in pairwise(ordered):
         if place > before + 1:

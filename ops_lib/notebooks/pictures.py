@@ -86,6 +86,7 @@ def _trend_axes(axes: Any, name: str) -> None:
     dates = AutoDateLocator(maxticks=6)
     axes.xaxis.set_major_locator(dates)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(dates))
+    axes.xaxis.get_offset_text().set(size=8, color=QUIET)
     for side in ("top", "right", "bottom", "left"):
         axes.spines[side].set_visible(False)
 

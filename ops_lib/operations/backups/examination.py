@@ -50,10 +50,11 @@ class Examination:
             said, found = look()
         except (BadInput, Refused):
             raise
-        except OpsError as error:
-            if _FULL in error.message:
-                raise Refused(f"the drill ran out of room: {error.message}", hint="make room") from None
-            self._add(name, False, error.message, began)
+        except (OpsError, OSError) as error:
+            told = error.message if isinstance(error, OpsError) else str(error)
+            if _FULL in told:
+                raise Refused(f"the drill ran out of room: {told}", hint="make room, and drill it again") from None
+            self._add(name, False, told, began)
             raise Caught from None
         self._add(name, True if whole else None, said, began)
         return found

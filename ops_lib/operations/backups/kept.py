@@ -17,7 +17,6 @@ from ops_lib.operations.backups import results
 from ops_lib.operations.backups.back_up import Order, back_up
 from ops_lib.operations.backups.drill import drill
 from ops_lib.operations.backups.examination import Question
-from ops_lib.operations.backups.restored import WAL
 from ops_lib.operations.backups.retain import retain
 from ops_lib.operations.backups.shelf import Shelf
 from ops_lib.postgres.backups.wal import archived_to
@@ -44,7 +43,7 @@ class Kept(Generic[T]):
         """What is kept and how much could be lost; `every` is how often a backup is taken."""
         repository = self._shelf.repository
         known = repository.backups()
-        archives = [archived_to(folder) for folder in (repository.root / WAL).glob("*")]
+        archives = [archived_to(folder) for folder in repository.wal("").glob("*")]
         return self._show(
             results.overview(
                 known,

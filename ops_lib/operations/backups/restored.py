@@ -16,7 +16,6 @@ from ops_lib.postgres.backups.proving import Held
 from ops_lib.postgres.backups.scratch import ScratchServer
 
 T = TypeVar("T")
-WAL = "wal"
 
 
 def prove_database(
@@ -71,7 +70,7 @@ def prove_cluster(
     exam.check("restore", lambda: _combined(server, chain))
     copied = time.monotonic() - began
     exam.check("pages", lambda: _pages(server))
-    archive = shelf.repository.root / WAL / str(manifest.source.system_identifier)
+    archive = shelf.repository.wal(str(manifest.source.system_identifier))
     last = exam.check("wal", lambda: _archived(manifest, archive))
     began = time.monotonic()
     server.adopt()

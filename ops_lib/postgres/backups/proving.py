@@ -15,6 +15,7 @@ from ops_lib.postgres.backups import content
 from ops_lib.postgres.backups.programs import Programs
 
 _TOLD = 3
+_CORRUPT = 2
 
 
 class Differs(OpsError):
@@ -33,9 +34,9 @@ def amcheck(programs: Programs, login: Login, *, jobs: int) -> Held:
     """Every table and B-tree index of every database, and that the indexes hold what the tables hold."""
     lines: list[str] = []
     arguments = ["--all", "--install-missing", "--heapallindexed", f"--jobs={jobs}", "--no-password"]
-    with programs.running("pg_amcheck", *arguments, login=login, on_line=lines.append, accept=(0, 1, 2)) as process:
+    with programs.running("pg_amcheck", *arguments, login=login, on_line=lines.append, accept=(0, _CORRUPT)) as process:
         process.wait()
-    if process.returncode:
+    if process.returncode == _CORRUPT:
         told = [line.rstrip(":") for line in lines if line]
         raise Differs(f"pg_amcheck finds corruption: {' '.join(told[:2])}{_more(len(told) // 2 - 1)}")
     return Held(said="every index holds what its table holds")

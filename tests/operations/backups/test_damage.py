@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from ops_lib.model.backup import Kind
+from ops_lib.model.retention import Retention
 from ops_lib.model.target import Login
 from ops_lib.operations.backups.back_up import Order, back_up
 from ops_lib.operations.backups.drill import drill
 from ops_lib.operations.backups.examination import Question
+from ops_lib.operations.backups.retain import retain
 from ops_lib.operations.backups.shelf import Shelf
 from ops_lib.postgres import binaries
 from ops_lib.postgres.backups import wal
@@ -181,6 +183,17 @@ def test_what_is_not_damaged_is_proven(corpus: Corpus, kind: str, tmp_path: Path
     shutil.rmtree(to)
     assert told.caught_by is None, told
     assert told.proven
+
+
+def test_retention_takes_the_log_that_nothing_needs(corpus: Corpus):
+    """What carries the oldest copy on that stays, stays."""
+    scene = corpus.scene(ARCHIVED, random.Random(0), corpus.folder / "trimmed")
+    needed = {path.name for path in damage._needed(scene)}
+    assert needed < {path.name for path in scene.wal.iterdir()}
+    shutil.rmtree(scene.stranger)
+    retain(scene.shelf, Retention(daily=1), remove=True)
+    assert {path.name for path in scene.wal.iterdir() if len(path.name) == 24} == needed
+    assert drill(scene.shelf, scene.folder).proven
 
 
 def test_a_cluster_is_brought_back_to_a_moment(corpus: Corpus):
