@@ -34,8 +34,13 @@ def restore_roles(programs: Programs, folder: Path, into: Login, scratch: Path) 
 
 
 def make_database(session: psycopg.Connection, source: Source) -> str | None:
-    """Make an empty database like the one that was saved, or say what about it could not be the same."""
-    make = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ").format(sql.Identifier(source.database))
+    """Make an empty database like the one that was saved, or say what about it could not be the same.
+
+    What a new cluster has under its name, such as `postgres`, goes first.
+    """
+    name = sql.Identifier(source.database)
+    make = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ").format(name)
+    session.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(name))
     try:
         session.execute(make + _like(source))
     except psycopg.Error as error:

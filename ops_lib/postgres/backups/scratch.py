@@ -1,7 +1,8 @@
 """Scratch servers: a PostgreSQL that lives for one drill, in a private folder, and is thrown away with it.
 
-Nothing in it has to outlive a crash, so it is set for speed. It listens on a socket in a folder that only its own
-account can enter, which is why it asks for no password: the passwords of a restored cluster are not known here.
+Nothing in it has to outlive a crash, so it is set for speed, and it connects to nobody: no archiving, no subscriptions. It
+listens on a socket in a folder that only its own account can enter, which is why it asks for no password: those of a
+restored cluster are not known here.
 What a drill that was killed left behind is ended and removed by the next one.
 """
 
@@ -15,15 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-import psycopg
 from psycopg import conninfo, pq
 
 from ops_lib.model.backup import Source
 from ops_lib.model.errors import OpsError, Refused
-from ops_lib.model.target import Login
+from ops_lib.model.target import Hazard, Login
 from ops_lib.postgres import binaries, processes
 from ops_lib.postgres.backups.programs import Programs
 from ops_lib.postgres.backups.restore import make_database, missing_extensions
+from ops_lib.postgres.connection import connect
 from ops_lib.postgres.seat import PORT, Seat
 
 _PATIENCE = 3600.0
@@ -34,7 +35,7 @@ _SETTINGS: Mapping[str, str] = {
     "dynamic_shared_memory_type": "mmap", "max_connections": "40", "hot_standby": "off", "archive_mode": "off",
     "shared_preload_libraries": "", "session_preload_libraries": "", "logging_collector": "off", "ssl": "off",
     "primary_conninfo": "", "recovery_min_apply_delay": "0", "log_statement": "none", "huge_pages": "off",
-    "cluster_name": "runbook drill", "event_source": "PostgreSQL", "external_pid_file": "",
+    "max_logical_replication_workers": "0", "cluster_name": "runbook drill", "event_source": "PostgreSQL", "external_pid_file": "",
 }  # fmt: skip
 _EMPTY: Mapping[str, str] = {"wal_level": "minimal", "max_wal_senders": "0"}
 
@@ -136,7 +137,8 @@ class ScratchServer:
 
         Refused where it needs an extension that this server has not got.
         """
-        with psycopg.connect(self._address(), autocommit=True, prepare_threshold=None) as session:
+        login = self.login("template1")
+        with connect(login, application_name="runbook/drill", hazard=Hazard.CHANGES, statement_timeout_ms=0) as session:
             if missing := missing_extensions(session, source):
                 hint = "name the programs of a PostgreSQL that has them: backups: {programs: DIR} in settings.yaml"
                 raise Refused(f"the scratch server lacks the extensions {', '.join(missing)}", hint=hint)

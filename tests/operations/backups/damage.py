@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ops_lib.archive.backup_files import describe
 from ops_lib.archive.repository import CONTENT, MANIFEST, SIGNATURE, SIGNER
-from ops_lib.model.backup import Manifest
+from ops_lib.model.backup import Backup, Manifest
 from ops_lib.model.ledger import canonical
 from ops_lib.model.wal import number, position
 from ops_lib.operations.backups.shelf import Shelf
@@ -49,6 +49,12 @@ class Scene:
         """A file of the backup, chosen by chance."""
         found = [p for p in sorted(self.content.glob(pattern)) if p.is_file() and p.stat().st_size >= least]
         return self.chance.choice(found)
+
+
+def scene_of(shelf: Shelf, backup: Backup) -> Scene:
+    """One backup alone, to be damaged where it stands."""
+    folder = shelf.repository.folder(backup)
+    return Scene(shelf=shelf, folder=folder, stranger=folder, chance=random.Random(0), index="", wal=folder)
 
 
 def clone(source: Path, to: Path) -> None:

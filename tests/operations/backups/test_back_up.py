@@ -68,6 +68,18 @@ def test_a_logical_backup_is_proven(shelf, take):
     assert abs(shelf.repository.find(backup.id).proven_at - told.at) < timedelta(milliseconds=1)
 
 
+def test_the_database_postgres_is_proven(shelf, server):
+    """A name that every cluster has; and a locale that this machine may not have is said, not feared."""
+    backup = back_up(shelf, server.login(dbname="postgres"), Order(target="small"))
+    assert drill(shelf, shelf.repository.folder(backup)).proven
+    source = replace(backup.manifest.source, creation={"encoding": "UTF8", "provider": "c", "collate": "xx_XX.UTF-8"})
+    scene = damage.scene_of(shelf, backup)
+    damage.reseal(scene, saved=replace(backup.manifest.saved, source=source))
+    told = drill(shelf, scene.folder)
+    assert told.proven
+    assert any("restored with the locale C" in check.said for check in told.checks)
+
+
 def test_a_physical_backup_is_proven(shelf, take):
     """The files of the cluster come to life, of the same system."""
     backup = take(Kind.PHYSICAL)
@@ -251,8 +263,7 @@ def test_what_is_no_backup_is_bad_input(shelf, state_folder):
 def test_a_backup_newer_than_every_program_is_refused(shelf, take):
     """One line that says what to install; the backup is not called damaged."""
     backup = take(Kind.PHYSICAL)
-    folder, source = shelf.repository.folder(backup), backup.manifest.source
-    scene = damage.Scene(shelf=shelf, folder=folder, stranger=folder, chance=None, index="", wal=folder)
+    scene, source = damage.scene_of(shelf, backup), backup.manifest.source
     damage.reseal(scene, saved=replace(backup.manifest.saved, source=replace(source, server_version=990000)))
     with pytest.raises(Refused, match="other than the server's \\(99\\)") as caught:
         drill(shelf, scene.folder)
