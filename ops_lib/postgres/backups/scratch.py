@@ -1,6 +1,6 @@
 """Scratch servers: a PostgreSQL that lives for one drill, in a private folder, and is thrown away with it.
 
-Nothing in it has to outlive a crash, so it is set for speed, and it connects to nobody: no archiving, no subscriptions. It
+Nothing in it has to outlive a crash, so it is set for speed. It connects to nobody: no archiving, no subscriptions. It
 listens on a socket in a folder that only its own account can enter, which is why it asks for no password: those of a
 restored cluster are not known here.
 What a drill that was killed left behind is ended and removed by the next one.
@@ -35,7 +35,7 @@ _SETTINGS: Mapping[str, str] = {
     "dynamic_shared_memory_type": "mmap", "max_connections": "40", "hot_standby": "off", "archive_mode": "off",
     "shared_preload_libraries": "", "session_preload_libraries": "", "logging_collector": "off", "ssl": "off",
     "primary_conninfo": "", "recovery_min_apply_delay": "0", "log_statement": "none", "huge_pages": "off",
-    "max_logical_replication_workers": "0", "cluster_name": "runbook drill", "event_source": "PostgreSQL", "external_pid_file": "",
+    "max_logical_replication_workers": "0", "cluster_name": "runbook drill", "external_pid_file": "",
 }  # fmt: skip
 _EMPTY: Mapping[str, str] = {"wal_level": "minimal", "max_wal_senders": "0"}
 

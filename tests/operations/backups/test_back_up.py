@@ -2,10 +2,12 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +17,7 @@ import pyrage
 import pytest
 from psycopg import sql
 
-from ops_lib.archive.backup_files import NotABackup
+from ops_lib.archive.backup_files import NotABackup, check_files
 from ops_lib.archive.repository import CONTENT
 from ops_lib.model.backup import Kind, Manifest, Seen
 from ops_lib.model.errors import ArchiveUnwritable, BadInput, OpsError, Refused
@@ -206,21 +208,47 @@ def test_a_backup_that_fails_leaves_nothing(shelf, small, role):
     assert left(shelf) == []
 
 
-def test_a_backup_that_is_killed_leaves_nothing_that_looks_like_one(shelf, small, state_folder):
-    """A lock keeps it from its end; the next backup removes what the killed one left."""
+@contextmanager
+def backing_up(folder: Path, login: Login):
+    """A process that takes a backup and ends."""
     code = (
         "import sys, json; from pathlib import Path;"
         "from tests.operations.backups.conftest import make_shelf; from ops_lib.model.target import Login;"
         "from ops_lib.operations.backups.back_up import Order, back_up;"
-        "back_up(make_shelf(Path(sys.argv[1])), Login.from_json(json.loads(sys.stdin.read())), Order(target='small'))"
+        "login = Login.from_json(json.loads(sys.stdin.readline())); print('ready', flush=True);"
+        "back_up(make_shelf(Path(sys.argv[1])), login, Order(target='small'))"
     )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": dict(os.environ)}
+    with subprocess.Popen([sys.executable, "-c", code, folder], **pipes) as started:
+        started.stdin.write(json.dumps(login.to_json()) + "\n")
+        started.stdin.flush()
+        assert started.stdout.readline() == "ready\n"
+        yield started
+
+
+def test_whenever_it_is_killed_what_looks_like_a_backup_is_whole(shelf, small, state_folder):
+    """Kills at random moments: each backup that is there afterwards was signed, and all its files are as written."""
+    chance, whole = random.Random(), 0
+    for _ in range(100 if os.environ.get("RUNBOOK_CRASH") == "whole" else 5):
+        with backing_up(state_folder, small) as started:
+            with suppress(subprocess.TimeoutExpired):
+                started.wait(chance.uniform(0, 1.5))
+            started.kill()
+        assert shelf.repository.unreadable() == []
+        for backup in shelf.repository.backups()[: len(shelf.repository.backups()) - whole]:
+            assert shelf.repository.signed_here(shelf.repository.folder(backup))
+            assert check_files(content(shelf, backup), backup.manifest.files)
+        whole = len(shelf.repository.backups())
+    last = back_up(shelf, small, Order(target="small"))
+    assert shelf.repository.backups()[0].id == last.id
+    assert eventually(lambda: shelf.repository.sweep() or len(left(shelf)) == whole + 1)
+
+
+def test_a_backup_that_is_killed_leaves_nothing_that_looks_like_one(shelf, small, state_folder):
+    """A lock keeps it from its end; the next backup removes what the killed one left."""
     with psycopg.connect(**small.keywords, password=small.password) as holder:
         holder.execute("LOCK TABLE pg_catalog.pg_seclabel IN ACCESS EXCLUSIVE MODE")
-        with subprocess.Popen(
-            [sys.executable, "-c", code, state_folder], stdin=subprocess.PIPE, text=True, env=dict(os.environ)
-        ) as started:
-            started.stdin.write(json.dumps(small.to_json()))
-            started.stdin.close()
+        with backing_up(state_folder, small) as started:
             waits = "SELECT FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
             with open_session(small) as session:
                 assert eventually(lambda: session.execute(waits).fetchone() is not None)
