@@ -235,7 +235,7 @@ def exposure(backups: Iterable[Backup], *, every: timedelta | None, archived_to:
     if archived_to and any(backup.manifest.kind.of_files for backup in known):
         return f"what came after {format_instant(archived_to)}, to which the WAL archive reaches{unproven}"
     if every is None:
-        return f"all since {format_instant(_newest(known).as_of)}: no WAL archive, and no schedule{unproven}"
+        return f"all since {format_instant(_newest(known).as_of)}: no WAL archive{unproven}"
     hours = format_duration(every) if every % timedelta(hours=24) else f"{every // timedelta(hours=1)} h"
     return f"up to {hours}: no WAL archive{unproven}"
 
