@@ -17,7 +17,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,10 +163,11 @@ class Repository:
     @contextmanager
     def draft(self, backup_id: str) -> Iterator[Draft]:
         """A place to write a backup into; it is removed where the body does not place it."""
-        self.sweep()
         folder = self.root / f"{_DRAFT}{backup_id}"
-        files.make_folder(folder / CONTENT, mode=0o700)
-        lock = files.lock_folder(folder)
+        with self._alone():
+            self._sweep()
+            files.make_folder(folder / CONTENT, mode=0o700)
+            lock = files.lock_folder(folder)
         try:
             yield Draft(folder=folder, lock=lock)
         finally:
@@ -214,6 +215,15 @@ class Repository:
 
     def sweep(self) -> None:
         """Remove what commands that were killed have left."""
+        with self._alone():
+            self._sweep()
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """While the lock is held, no draft is between being made and being locked."""
+        self.make()
+        return files.locked(self.root / "lock")
+
+    def _sweep(self) -> None:
         for folder in [*self.root.glob(f"{_DRAFT}*"), *self.root.glob(f"{_REMOVED}*")]:
             lock = files.try_lock_folder(folder)
             if lock is not None:
@@ -222,8 +232,7 @@ class Repository:
 
     def _note(self, event: dict[str, Any]) -> None:
         path = self.root / INDEX
-        self.make()
-        with files.locked(self.root / "lock"), files.explained(path):
+        with self._alone(), files.explained(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
                 end = os.fstat(descriptor).st_size

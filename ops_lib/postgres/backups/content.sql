@@ -66,7 +66,7 @@ FROM pg_database WHERE datname = current_database();
 -- Servers: 14-18
 SELECT name, setting, unit, source, sourcefile
 FROM pg_settings
-WHERE source NOT IN ('default', 'override', 'client', 'session')
+WHERE source NOT IN ('default', 'override', 'client', 'session') AND name <> 'primary_conninfo'
 ORDER BY name;
 
 -- Question volume: how large is the whole cluster, and does it have tablespaces of its own?

@@ -27,6 +27,7 @@ from ops_lib.postgres.backups.restore import make_database, missing_extensions
 from ops_lib.postgres.connection import connect
 from ops_lib.postgres.seat import PORT, Seat
 
+LOCK = "lock"
 _PATIENCE = 3600.0
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "", "unix_socket_permissions": "0700", "port": str(PORT),
@@ -55,9 +56,10 @@ class ScratchServer:
         self._seat = Seat(self.home)
 
     def __enter__(self) -> Self:
-        self.home.mkdir(parents=True, mode=0o711)
-        self.home.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        self._lock = _lock(self.home)
+        with binaries.locked(self.home.parent / LOCK):
+            self.home.mkdir(mode=0o711)
+            self.home.chmod(0o711 if os.geteuid() == 0 else 0o700)
+            self._lock = _lock(self.home)
         self._seat.make()
         return self
 
@@ -185,14 +187,20 @@ class ScratchServer:
 
 def sweep(drills: Path) -> int:
     """Ends and removes the scratch servers whose drills are gone, and says how many there were."""
-    swept = 0
-    for home in drills.glob("*") if drills.is_dir() else ():
-        lock = _lock(home)
-        if lock >= 0:
-            _remove(home)
-            os.close(lock)
-            swept += 1
-    return swept
+    if not drills.is_dir():
+        return 0
+    with binaries.locked(drills / LOCK):
+        homes = [path for path in drills.iterdir() if path.is_dir()]
+        return sum(_swept(home) for home in homes)
+
+
+def _swept(home: Path) -> bool:
+    lock = _lock(home)
+    if lock < 0:
+        return False
+    _remove(home)
+    os.close(lock)
+    return True
 
 
 def _lock(home: Path) -> int:
