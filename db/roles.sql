@@ -46,6 +46,7 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 
 -- Where the steps of runbooks leave a row in the transaction of their effect; the table is made by the first of them.
 CREATE SCHEMA IF NOT EXISTS ops_runbooks AUTHORIZATION ops_migrate;
+GRANT USAGE, CREATE ON SCHEMA ops_runbooks TO platform_owner;
 
 DO $$
 DECLARE

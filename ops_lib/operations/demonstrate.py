@@ -19,8 +19,9 @@ from typing import Any
 
 from ops_lib.model.errors import Refused
 from ops_lib.model.target import Hazard, Login
-from ops_lib.postgres import migrations, roles, routine, sql_file
+from ops_lib.postgres import roles, routine, sql_file
 from ops_lib.postgres.connection import connect
+from ops_lib.postgres.migrations.apply import apply_pending
 from ops_lib.postgres.routine import Timing
 from ops_lib.postgres.server import EmbeddedServer
 
@@ -149,7 +150,7 @@ def _install_roles(draft: Demonstration, progress: Progress) -> None:
 
 def _migrate(draft: Demonstration, progress: Progress) -> None:
     with _session(replace(draft.login(MIGRATOR), role=OWNER)) as session:
-        migrations.apply_pending(session, draft.sql, progress)
+        apply_pending(session, draft.sql, progress)
 
 
 def _seed(draft: Demonstration, progress: Progress) -> None:

@@ -37,10 +37,14 @@ def silent(message: str) -> None:
 
 
 class EmbeddedServer:
-    """The one server of a state folder. Any number of processes may hold one and use it at the same time."""
+    """The one server of a state folder. Any number of processes may hold one and use it at the same time.
 
-    def __init__(self, home: Path) -> None:
+    One that is thrown away has settings of its own, and is not `durable`: its cluster need not outlive a power cut.
+    """
+
+    def __init__(self, home: Path, *, settings: Path = _SETTINGS, durable: bool = True) -> None:
         self.home = home.absolute()
+        self._settings, self._durable = settings, durable
         self._seat = Seat(self.home)
         self._held: tuple[int, ...] = ()
 
@@ -158,7 +162,7 @@ class EmbeddedServer:
             "initdb",
             *("--username", SUPERUSER, "--auth", "scram-sha-256", "--pwfile", str(words), "--data-checksums"),
             *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
-            *("--pgdata", str(draft / "data")),
+            *("--pgdata", str(draft / "data"), *(() if self._durable else ("--no-sync",))),
         )
         (draft / "data").rename(self.data)
         shutil.rmtree(draft)
@@ -238,7 +242,7 @@ class EmbeddedServer:
 
     def _write_settings(self) -> None:
         draft = self.data / "postgresql.conf.new"
-        draft.write_text(_SETTINGS.read_text(encoding="utf-8"), encoding="utf-8")
+        draft.write_text(self._settings.read_text(encoding="utf-8"), encoding="utf-8")
         self._seat.give(draft)
         draft.replace(self.data / "postgresql.conf")
 

@@ -22,8 +22,8 @@ class Statement:
     node: Any
 
 
-def statements(text: str, name: str = "SQL") -> list[Statement]:
-    """The statements of a text, in order, without comments before them.
+def statements(text: str, name: str = "SQL", first_line: int = 1) -> list[Statement]:
+    """The statements of a text, in order, without comments before them; lines count from `first_line`.
 
     >>> [(s.line, s.text) for s in statements("SELECT 1;\\n-- ; no end\\nSELECT ';'")]
     [(1, 'SELECT 1'), (3, "SELECT ';'")]
@@ -34,9 +34,10 @@ def statements(text: str, name: str = "SQL") -> list[Statement]:
         trees = pglast.parse_sql(text)
         slices = pglast.split(text, with_parser=True, only_slices=True)
     except pglast.parser.ParseError as error:
-        raise BadInput(f"{name}, line {_line_of(text, _position(error))}: {error.args[0]}") from None
+        line = first_line - 1 + _line_of(text, _position(error))
+        raise BadInput(f"{name}, line {line}: {error.args[0]}") from None
     return [
-        Statement(text=text[part], line=_line_of(text, part.start), node=tree.stmt)
+        Statement(text=text[part], line=first_line - 1 + _line_of(text, part.start), node=tree.stmt)
         for tree, part in zip(trees, slices, strict=True)
     ]
 

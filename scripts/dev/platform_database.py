@@ -12,7 +12,8 @@ from ops_lib import wiring
 from ops_lib.model.errors import OpsError, Refused
 from ops_lib.operations import demonstrate
 from ops_lib.operations.demonstrate import Demonstration
-from ops_lib.postgres import migrations, sql_file
+from ops_lib.postgres import sql_file
+from ops_lib.postgres.migrations.apply import apply_pending
 
 DB = Path(__file__).resolve().parents[2] / "db"
 SCHEMAS = "mart, staging, raw, ops"
@@ -53,7 +54,7 @@ def act_on_own(session: "psycopg.Connection[Any]", options: argparse.Namespace) 
     say("roles")
     sql_file.run(session, DB / "roles.sql")
     session.execute("SET ROLE platform_owner")
-    migrations.apply_pending(session, DB, say)
+    apply_pending(session, DB, say)
     session.execute("RESET ROLE")
     for file in sorted((DB / "seeds").glob("*.sql")) if options.seeds else ():
         say(f"loading {file.stem}")
