@@ -1,0 +1,3 @@
+GRANT SELECT ON ALL TABLES IN SCHEMA mart TO analyst;
+SET lock_timeout = '2s';
+ALTER TABLE raw.accounts ENABLE ROW LEVEL SECURITY;

@@ -1,0 +1,2 @@
+-- transaction: no
+CREATE INDEX CONCURRENTLY idx_odds_book ON raw.odds_history (book);

@@ -1,0 +1,4 @@
+CREATE MATERIALIZED VIEW mart.latest AS SELECT 1 AS one;
+CREATE UNIQUE INDEX ON mart.latest (one);
+CREATE TEMP TABLE chosen AS SELECT 1 AS one;
+DELETE FROM chosen;

@@ -1,0 +1,1 @@
+REINDEX INDEX CONCURRENTLY raw.idx_odds_book;

@@ -1,0 +1,1 @@
+VACUUM (ANALYZE) raw.odds_history;

@@ -1,0 +1,1 @@
+ALTER TABLE raw.games VALIDATE CONSTRAINT week_in_season;

@@ -1,0 +1,1 @@
+SELECT add_retention_policy('raw.weather_hourly', INTERVAL '1 year');

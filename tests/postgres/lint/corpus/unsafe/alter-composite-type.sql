@@ -1,0 +1,1 @@
+ALTER TYPE raw.address ADD ATTRIBUTE zip text;

@@ -1,0 +1,1 @@
+CLUSTER raw.odds_history USING odds_history_pkey;

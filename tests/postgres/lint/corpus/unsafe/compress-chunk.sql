@@ -1,0 +1,1 @@
+SELECT compress_chunk(c, if_not_compressed => true) FROM show_chunks('raw.weather_hourly') c;

@@ -1,0 +1,4 @@
+DO $$
+BEGIN
+  PERFORM create_hypertable('raw.weather_hourly', 'observed_at', migrate_data => true);
+END $$;

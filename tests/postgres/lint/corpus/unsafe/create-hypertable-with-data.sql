@@ -1,0 +1,1 @@
+SELECT create_hypertable('raw.weather_hourly', 'observed_at', migrate_data => true);

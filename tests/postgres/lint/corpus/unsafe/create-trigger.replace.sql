@@ -1,0 +1,2 @@
+SET lock_timeout = '2s';
+CREATE OR REPLACE TRIGGER stamp AFTER INSERT ON raw.games FOR EACH STATEMENT EXECUTE FUNCTION raw.stamp();

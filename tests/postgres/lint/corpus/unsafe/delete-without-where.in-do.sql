@@ -1,0 +1,4 @@
+DO $$
+BEGIN
+  DELETE FROM ONLY "raw"."odds_history";
+END $$;

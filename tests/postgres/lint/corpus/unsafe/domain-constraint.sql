@@ -1,0 +1,1 @@
+ALTER DOMAIN raw.odds_value ADD CONSTRAINT positive CHECK (VALUE > 0);

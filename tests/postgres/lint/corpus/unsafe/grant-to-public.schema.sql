@@ -1,0 +1,1 @@
+GRANT USAGE ON SCHEMA raw TO analyst, public;

@@ -1,0 +1,1 @@
+GRANT SELECT ON raw.games TO PUBLIC;

@@ -1,0 +1,1 @@
+create unique index if not exists "Idx" on "Games" (lower(name)) where active;

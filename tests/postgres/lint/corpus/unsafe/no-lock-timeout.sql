@@ -1,0 +1,1 @@
+ALTER TABLE raw.games ADD COLUMN attendance int;

@@ -1,0 +1,3 @@
+BEGIN;
+CREATE INDEX CONCURRENTLY idx_odds_book ON raw.odds_history (book);
+COMMIT;

@@ -1,0 +1,7 @@
+SET lock_timeout = '2s';
+BEGIN;
+ALTER TABLE raw.players ADD CONSTRAINT p CHECK (position IS NOT NULL) NOT VALID;
+COMMIT;
+BEGIN;
+ALTER TABLE IF EXISTS raw.players ALTER position SET NOT NULL, ALTER team SET DEFAULT 'BUF';
+COMMIT;

@@ -1,0 +1,1 @@
+UPDATE raw.odds_history SET book = lower(book);

@@ -1,0 +1,1 @@
+vacuum full verbose raw.odds_history;

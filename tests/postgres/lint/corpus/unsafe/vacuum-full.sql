@@ -1,0 +1,1 @@
+VACUUM (FULL, ANALYZE) raw.odds_history;
