@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install demo test check unit runbooks test-crash test-papermill bench-engine bench-records lock clean
+.PHONY: help install demo test check unit runbooks test-crash test-papermill bench-engine bench-migrations bench-records lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -35,18 +35,18 @@ check: install ## lint, types, floors
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/runbook lint --strict
 
-unit: install ## unit, database, runbook and acceptance tests
-	$(PYTEST)
+unit: install ## unit, database, runbook and acceptance tests, on two processors
+	$(PYTEST) -n 2 --dist loadfile
 
 runbooks: install ## every read-only runbook, cell by cell, on a small demonstration of its own
 	@state=$$(mktemp -d /tmp/ops-runbooks-XXXXXX); chmod 711 $$state
 	export XDG_STATE_HOME=$$state RUNBOOK_ARCHIVE=$$state/outputs RUNBOOK_DEMO_SCALE=0.05
 	trap "$(BIN)/runbook demo stop; rm -rf $$state" EXIT
 	$(BIN)/runbook demo >/dev/null
-	$(PYTEST) -o addopts= --nbval-lax runbooks
+	$(PYTEST) -o addopts= --nbval-lax $$(grep -l 'hazard: read-only' runbooks/*.ipynb)
 
-test-crash: install ## every injected fault, power cut, changed bit and planted bug; 1,000 runs of killed steps; 500 random kills; 1,000 runs in a row
-	RUNBOOK_CRASH=whole $(PYTEST) tests/crash
+test-crash: install ## every injected fault, power cut, changed bit and planted bug; killed steps and migrations; 500 random kills; 1,000 runs in a row
+	RUNBOOK_CRASH=whole $(PYTEST) tests/crash tests/operations/test_migrations_audit.py
 	RUNBOOK_KILLS=30 $(PYTEST) tests/acceptance/test_kills.py
 	RUNBOOK_RANDOM_KILLS=500 $(PYTEST) tests/acceptance/test_random_kills.py
 	RUNBOOK_RUNS_IN_A_ROW=1000 $(PYTEST) tests/acceptance/test_in_a_row.py
@@ -56,6 +56,9 @@ test-papermill: install ## papermill's own tests, with our engine in the place o
 
 bench-engine: install ## how long a run takes besides its cells, against papermill, into docs/performance.md
 	$(BIN)/python benchmarks/engine.py --write docs/performance.md
+
+bench-migrations: install ## clients that wait behind migrations, and 1,000 of them, against alembic, dbmate and yoyo
+	$(BIN)/python benchmarks/migrations.py --write docs/performance.md
 
 bench-records: install ## how fast records are found, at 100,000 and 1,000,000, into docs/performance.md
 	$(BIN)/python benchmarks/records.py --write docs/performance.md

@@ -21,8 +21,9 @@ from functools import partial
 from pathlib import Path
 
 from bed import BIN, PEER, REPOSITORY, Bench, Floor, bench, peer
+from document import write
 from nbclient.exceptions import DeadKernelError
-from section import report, write
+from section import report
 from times import Times
 
 from ops_lib.daemon import client
@@ -182,7 +183,7 @@ def main() -> None:
     lines = [*report(tables, big, times, growth, memory, empty_pool(rounds), rounds)]
     sys.stdout.write("\n".join(lines) + "\n")
     if given.write:
-        write(given.write, lines)
+        write(given.write, "engine", lines)
 
 
 if __name__ == "__main__":

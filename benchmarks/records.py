@@ -24,6 +24,7 @@ from statistics import median, quantiles
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.document import write
 from benchmarks.synthetic import BEGAN, SPAN, contents, made_up, run_ids
 from ops_lib.archive.index import Index, entry_for
 from ops_lib.archive.indexing import NAME, consult, empty, reindex
@@ -31,7 +32,6 @@ from ops_lib.archive.records import Records
 from ops_lib.model.search import Label, Query, asked
 
 SEED, POOL, PAGE, ROUNDS = 20260101, 5_000, 20, 60
-BEGIN, END = "<!-- records: begin -->", "<!-- records: end -->"
 _LAST_MONTH = BEGAN + SPAN - timedelta(days=30)
 _WHOSE = ((Label.RUNBOOK, "SOP-004"), (Label.TARGET, "prod"), (Label.PERSON, "ana"))
 QUERIES: tuple[tuple[str, Query], ...] = (
@@ -58,16 +58,7 @@ def main() -> None:
     section = "\n".join([*_searches(given.records), "", *_folders(given.folders, given.records[0])])
     sys.stdout.write(f"{section}\n")
     if given.write:
-        write_section(given.write, section)
-
-
-def write_section(path: Path, section: str) -> None:
-    """Replace what stands between the marks of a file, or add marks and section at its end."""
-    old = path.read_text() if path.exists() else "# Performance\n"
-    if BEGIN not in old:
-        old = f"{old.rstrip()}\n\n{BEGIN}\n{END}\n"
-    before, rest = old.split(BEGIN, 1)
-    path.write_text(f"{before}{BEGIN}\n{section}\n{END}{rest.split(END, 1)[1]}")
+        write(given.write, "records", section.splitlines())
 
 
 def _searches(counts: Sequence[int]) -> Iterator[str]:

@@ -5,7 +5,6 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from times import Times
 
@@ -83,15 +82,3 @@ def report(tables: Mapping[str, Times], big: Times, row: Times, growth: Mapping[
         "- In the 15 cells, part of the gain is that pandas, SQLAlchemy and matplotlib are imported already: a kernel "
         "that papermill starts spends more than half a second on that."
     )
-
-
-def write(path: Path, lines: list[str]) -> None:
-    """Put the section between its markers, and leave the rest as it is."""
-    begin, end = "<!-- engine: begin -->", "<!-- engine: end -->"
-    section = "\n".join([begin, *lines, end])
-    text = path.read_text() if path.exists() else "# Performance\n"
-    if begin in text:
-        text = text[: text.index(begin)] + section + text[text.index(end) + len(end) :]
-    else:
-        text = f"{text.rstrip()}\n\n{section}\n"
-    path.write_text(text)

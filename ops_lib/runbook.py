@@ -21,7 +21,7 @@ from ops_lib.model.result import Metric, Result, Table
 from ops_lib.model.snapshot import Snapshot
 from ops_lib.model.target import Hazard, Login
 from ops_lib.model.times import format_instant, format_seconds
-from ops_lib.operations import diagnose, planning, snapshots
+from ops_lib.operations import diagnose, hand_off, planning, snapshots
 from ops_lib.operations.act import Act, Done, Work, kept, sentence
 from ops_lib.postgres.effects import Transaction
 from ops_lib.postgres.session import Session, application_name, select_from
@@ -32,12 +32,13 @@ if TYPE_CHECKING:
 
     from ops_lib.model.drill import Drill
     from ops_lib.operations.backups.kept import Kept
+    from ops_lib.operations.migrations.rollout import Rollout
 
 FRAME_ROWS = 10_000
 
 __all__ = [
-    "Literal", "approved", "attach", "backups", "check", "compare", "date", "datetime", "frame", "note", "plan",
-    "require", "seal", "secret", "show", "snapshot", "step", "target", "timedelta", "verdict",
+    "Literal", "approved", "attach", "backups", "check", "compare", "date", "datetime", "frame", "handoff", "migration",
+    "note", "plan", "require", "seal", "secret", "show", "snapshot", "step", "target", "timedelta", "verdict",
 ]  # fmt: skip
 
 
@@ -153,6 +154,12 @@ def attach(name: str, content: str | bytes) -> Shown:
     return Shown(Result(title="Attachment", verdict=f"{name} ({len(raw)} bytes) is kept with the record."))
 
 
+def handoff(message: Mapping[str, Any] | str, *, to: str | None = None) -> Shown:
+    """Hand a message to another team, once however often the run is resumed; it is owed until it is acknowledged."""
+    run = wiring.conversation()
+    return Shown(hand_off.shown(run.handoff(hand_off.read(message, to)), run.introduce()["run_id"]))
+
+
 def seal() -> Shown:
     """This run is done: in JupyterLab its record is made once this cell has ended. A headless run ends by itself."""
     run_id = wiring.conversation().seal()
@@ -182,8 +189,10 @@ class Planned(Shown):
         return planning.apply(self.plan, transaction)
 
 
-def approved(plan: Planned) -> Shown:
+def approved(plan: "Planned | Migrating") -> Shown:
     """Goes on where the target demands no approval of this plan, or has it; otherwise the run waits for one."""
+    if plan.plan is None:
+        return Shown(Result(title="Approval", verdict="There is nothing to approve."))
     told = wiring.conversation().approved(plan.plan.to_json())
     return Shown(planning.approval(told))
 
@@ -215,8 +224,59 @@ def step(
     whether the effect is there (True, False, or None where it cannot tell); `evidence` is asked after it; `retry` is
     how often an idempotent action is tried.
     """
-    work = Work(name=name, action=action, probe=probe, evidence=evidence, tries=retry)
-    return Stepped(Act(wiring.conversation(), work, target).perform())
+    return Stepped(_perform(name, action, probe=probe, evidence=evidence, tries=retry))
+
+
+def _perform(name: str, action: Callable[..., Any], **more: Any) -> Done:
+    return Act(wiring.conversation(), Work(name=name, action=action, **more), target).perform()
+
+
+def migration(
+    database: Session, folder: str, *, direction: Literal["apply", "revert"] = "apply", to: str | None = None
+) -> "Migrating":
+    """The files of a folder on their way into a database, or out of it: which ones is decided here, once."""
+    from ops_lib.model.migration import Direction  # noqa: PLC0415
+    from ops_lib.operations.migrations.rollout import Rollout  # noqa: PLC0415 - its parsers are heavy
+
+    rollout = Rollout(
+        database, Path(folder), wiring.conversation(), _perform,
+        direction=Direction(direction), to=to, now=_now, tell=_say,
+    )  # fmt: skip
+    return Migrating(rollout)
+
+
+class Migrating(Shown):
+    """Migrations that show their plan. Each part of the way answers a result."""
+
+    def __init__(self, rollout: "Rollout") -> None:
+        super().__init__(rollout.shown())
+        self._rollout = rollout
+        self.plan = rollout.plan
+
+    def lint(self) -> Shown:
+        """What the files would lock or lose, with safe files in their place."""
+        return Shown(self._rollout.lint())
+
+    def rehearse(self, *, scratch: str | None = None, backup: str | None = None) -> Shown:
+        """Up, back and up again on a copy: of a backup, or of the schema alone."""
+        place = wiring.state_folder() / "scratch"
+        return Shown(self._rollout.rehearse(place, scratch, Path(backup) if backup else None))
+
+    def apply(self, patience: timedelta, *, end_blockers: bool = False, outside_windows: bool = False) -> Shown:
+        """Do it, file by file, without anybody waiting long."""
+        return Shown(self._rollout.apply(patience, end_blockers=end_blockers, outside_windows=outside_windows))
+
+    def verify(self) -> Shown:
+        """Whether it did what it was to do, and what it did to queries."""
+        return Shown(self._rollout.verify())
+
+    def undo(self) -> Shown:
+        """How it is undone."""
+        return Shown(self._rollout.undo())
+
+    def hand_off(self) -> Shown:
+        """Tell each team that the files name, or ETL, what was done and how it is undone."""
+        return Shown(self._rollout.hand_off())
 
 
 def verdict() -> Shown:
@@ -270,6 +330,11 @@ def _picture(database: Session) -> bytes | None:
         Pair(label=label, before=before / 1000, now=now / 1000)
         for label, before, now in zip(chart.labels, chart.before, chart.now, strict=True)
     ])  # fmt: skip
+
+
+def _say(text: str) -> None:
+    """How something goes on, line by line, in what the cell prints."""
+    sys.stdout.write(f"{text}\n")
 
 
 def _trend(drills: "list[tuple[str, Drill]]") -> bytes | None:

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from ops_lib.operations.schedule import Filed
     from ops_lib.postgres.server import EmbeddedServer
 
-DEMO = Target(name="demo", embedded=True, roles={Hazard.READ_ONLY: "ops_investigate", Hazard.CHANGES: "ops_migrate"})
+DEMO = Target(
+    name="demo",
+    embedded=True,
+    roles={Hazard.READ_ONLY: "ops_investigate", Hazard.CHANGES: "ops_migrate"},
+    owner="platform_owner",
+)
 TARGETS_FILE = Path("infrastructure/targets.yaml")
 PEOPLE_FILE = Path("infrastructure/people.yaml")
 PARAMETER_VARIABLE = "RUNBOOK_PARAMETER_"

@@ -15,6 +15,9 @@ from ops_lib.model.target import Login
 from ops_lib.operations import demonstrate
 from ops_lib.operations.demonstrate import Demonstration
 from ops_lib.postgres.server import EmbeddedServer
+from tests.figures import pytest_sessionfinish, pytest_terminal_summary, pytest_testnodedown
+
+__all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_testnodedown"]
 
 DB = Path(__file__).parent.parent / "db"
 _numbers = itertools.count(1)

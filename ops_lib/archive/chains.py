@@ -59,6 +59,7 @@ def past_of(root: Path, run_id: str | None, own: Events = ()) -> Past:
         steps=steps,
         target=reached[0]["target"] if reached else None,
         requesters=frozenset(event["cause"]["who"] for event in everything if event["kind"] == "opened"),
+        handoffs={event["id"]: event for event in everything if event["kind"] == "handoff"},
         sessions=tuple(dict.fromkeys(event["application_name"] for event in reached)),
     )
 

@@ -11,6 +11,7 @@ from ops_lib.archive.keys import Keys
 from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.staging import Staging
 from ops_lib.model.errors import BadInput
+from ops_lib.model.handoff import NAMED
 from ops_lib.model.ledger import EntryKind, sha256
 from ops_lib.model.proof import Proof
 from ops_lib.model.tombstone import pruned
@@ -43,6 +44,7 @@ class Records:
         body = {
             "outcome": record["outcome"],
             **{name: record.get(name) for name in ("started_at", "ended_at", "approvals")},
+            **_handed_off(staging.run_id, record),
             "record": str(self.folder_of(staging.run_id).relative_to(self.root.parent)),
             "files": [{"path": RECORD, "sha256": sha256(content), "bytes": len(content)}, *described],
         }
@@ -117,6 +119,12 @@ class Records:
         except (OSError, ValueError) as error:
             raise BadInput(f"{folder / RECORD} cannot be read: {error}", hint="see `runbook verify`") from None
         return record
+
+
+def _handed_off(run_id: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The handoffs that are owed from this entry on; those of a run that was resumed are owed since that one."""
+    own = [handoff for handoff in record.get("handoffs") or () if handoff.get("made_in") == run_id]
+    return {"handoffs": [{name: handoff[name] for name in NAMED} for handoff in own]} if own else {}
 
 
 def describe(folder: Path, path: Path) -> dict[str, Any]:

@@ -38,15 +38,17 @@ def resume(given: Namespace) -> int:
 
 
 def waiting(given: Namespace) -> int:
+    from ops_lib.operations.acknowledge import all_handoffs  # noqa: PLC0415
     from ops_lib.operations.waiting import all_waiting, owed, waiting_json  # noqa: PLC0415
 
     desk = recovered(given)
-    found, reviews = all_waiting(desk), [*owed(desk)]
+    found, reviews, handoffs = all_waiting(desk), [*owed(desk)], all_handoffs(desk, closed=False)
     if given.json:
         owing = [{"run_id": item.run_id, "who": item.who, "at": item.at, "reason": item.reason} for item in reviews]
-        render.document({"waiting": [waiting_json(item) for item in found], "owed_reviews": owing})
+        told = {"waiting": [waiting_json(item) for item in found], "owed_reviews": owing}
+        render.document({**told, "owed_handoffs": [item.to_json() for item in handoffs]})
     else:
-        render.waiting(found, reviews)
+        render.waiting(found, reviews, handoffs)
     return 0
 
 

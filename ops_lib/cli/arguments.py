@@ -38,8 +38,9 @@ def parser(only: str | None = None) -> ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     all_of_them = (
-        _list, _show, _new, _lint, _run, _records, _record, _diff, _resume, _waiting, _approve, _review, _verify,
-        _export, _audit, _redact, _prune, _reindex, _tick, _schedule, _lab, _demo, _init, _doctor, _daemon,
+        _list, _show, _new, _lint, _run, _records, _record, _diff, _resume, _waiting, _approve, _review, _handoff,
+        _verify, _export, _migrations, _audit, _redact, _prune, _reindex, _tick, _schedule, _lab, _demo, _init, _doctor,
+        _daemon,
     )  # fmt: skip
     wanted = [add for add in all_of_them if add.__name__ == f"_{only}"]
     for add in wanted or all_of_them:
@@ -172,7 +173,7 @@ def _resume(commands: "Commands") -> None:
 
 
 def _waiting(commands: "Commands") -> None:
-    _with_json(_with_archive(_command(commands, "waiting", "the runs that wait for an approval, and owed reviews")))
+    _with_json(_with_archive(_command(commands, "waiting", "the runs that wait for an approval, and what is owed")))
 
 
 def _approve(commands: "Commands") -> None:
@@ -198,6 +199,28 @@ def _review(commands: "Commands") -> None:
     command.add_argument("run", metavar="RUN", help="its id, or the end of it")
     command.add_argument("--note", required=True, metavar="TEXT", type=_reason, help="what you have found")
     command.add_argument("--key", metavar="FILE", type=Path, help="your SSH key, where the target wants it signed")
+
+
+def _handoff(commands: "Commands") -> None:
+    text = "what teams hand to each other, which is owed until it is acknowledged"
+    top = _command(commands, "handoff", text).add_subparsers(dest="action", required=True, metavar="ACTION")
+    every = _with_json(_with_archive(_command(top, "list", "the handoffs that are owed, the oldest first")))
+    every.add_argument("--all", action="store_true", help="those that were acknowledged or rejected too")
+    shown = _with_archive(_command(top, "show", "one handoff, with its message"))
+    form = shown.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    form.add_argument("--yaml", action="store_true", help="print the message and nothing else")
+    ack = _with_archive(_command(top, "ack", "say that it has arrived, and is taken"))
+    ack.add_argument("--note", metavar="TEXT", type=_reason, help="what its sender should know")
+    reject = _with_archive(_command(top, "reject", "say that it is not taken, and why"))
+    reject.add_argument("--reason", required=True, metavar="TEXT", type=_reason, help="why, for good in the ledger")
+    for command in (shown, ack, reject):
+        command.add_argument("id", metavar="ID", help="its id, or the end of it")
+    send = _with_archive(_command(top, "send", "enter one that another team has written"))
+    send.add_argument("--reason", metavar="TEXT", type=_reason, help="why, for the ledger")
+    for command in (send, _command(top, "check", "whether a file is a handoff, and whose")):
+        command.add_argument("file", metavar="FILE", type=Path, help="YAML as the handbook writes it")
+        command.add_argument("--to", metavar="TEAM", help="who shall get it (default: as it says, or as was agreed)")
 
 
 def _reindex(commands: "Commands") -> None:
@@ -232,6 +255,28 @@ def _audit(commands: "Commands") -> None:
     )
     command.add_argument("--to-folder", type=Path, metavar="DIR", help="(default: audit-D-D in this folder)")
     _with_json(command)
+
+
+def _migrations(commands: "Commands") -> None:
+    command = _command(
+        commands, "migrations", "how a database stands to its migrations, what they lock, and their way back"
+    )
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    text = "what a database has had of a folder of migrations, and what it has not"
+    status = _command(actions, "status", text)
+    text = "the folder, or an alembic.ini (default: %(default)s)"
+    status.add_argument("--migrations", type=Path, default=Path("db"), metavar="PATH", help=text)
+    lint = _command(actions, "lint", f"what files would lock, lose or open; {7} where a remark is above info")
+    lint.add_argument("files", type=Path, nargs="+", metavar="FILE", help="in the order in which they would be applied")
+    lint.add_argument("--write", type=Path, metavar="DIR", help="write the files that do the same safely")
+    for each in (status, lint):
+        each.add_argument("--target", metavar="NAME|DSN", help="the database that it is about")
+    audit = _command(actions, "audit", "whether each file of a history leads back: up, down and up, on a copy")
+    audit.add_argument("path", type=Path, metavar="PATH", help="the folder, or an alembic.ini")
+    text = "a server on which databases of our own may be made (default: one of our own, gone afterwards)"
+    audit.add_argument("--scratch", metavar="NAME|DSN", help=text)
+    for each in (status, lint, audit):
+        _with_json(each)
 
 
 def _prune(commands: "Commands") -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ops_lib import wiring
-from ops_lib.cli import approvals, evidence, lab, render, timing
+from ops_lib.cli import approvals, evidence, handoffs, lab, migrations, render, timing
 from ops_lib.cli.desk import recovered
 from ops_lib.cli.outcomes import EXIT_CODES, sealed_or_waiting, show_sealed
 from ops_lib.cli.progress import Progress
@@ -110,10 +110,14 @@ def records(given: Namespace) -> int:
 
 def record(given: Namespace) -> int:
     from ops_lib.archive.records import Records  # noqa: PLC0415
+    from ops_lib.operations.acknowledge import of_record  # noqa: PLC0415
 
-    kept = Records(recovered(given).archive)
+    desk = recovered(given)
+    kept = Records(desk.archive)
     folder = kept.find(given.run)
-    render.record(kept.read(folder), folder, as_json=given.json, markdown=given.markdown)
+    content = kept.read(folder)
+    standing = () if given.json else of_record(desk, content)
+    render.record(content, folder, as_json=given.json, markdown=given.markdown, standing=standing)
     return 0
 
 
@@ -222,9 +226,11 @@ COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
     "record": record,
     "diff": diff,
     **approvals.COMMANDS,
+    **handoffs.COMMANDS,
     **evidence.COMMANDS,
     **timing.COMMANDS,
     **lab.COMMANDS,
+    **migrations.COMMANDS,
     "reindex": reindex,
     "demo": demo,
     "init": init,

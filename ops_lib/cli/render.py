@@ -73,8 +73,10 @@ def verdict(record: Mapping[str, Any], folder: Path) -> None:
     lines(render_terminal(verdict_of(record, _results(folder)), folder=str(folder), width=width, colour=in_colour()))
 
 
-def record(content: Mapping[str, Any], folder: Path, *, as_json: bool, markdown: bool = False) -> None:
-    """A record as JSON, for a chat, or as its verdict on one screen."""
+def record(
+    content: Mapping[str, Any], folder: Path, *, as_json: bool, markdown: bool = False, standing: Sequence[Any] = ()
+) -> None:
+    """A record as JSON, for a chat, or as its verdict on one screen, with how its handoffs stand."""
     if as_json:
         document(content)
     elif markdown:
@@ -82,7 +84,10 @@ def record(content: Mapping[str, Any], folder: Path, *, as_json: bool, markdown:
 
         text(render_markdown(content, _results(folder)))
     else:
+        from ops_lib.cli import owing  # noqa: PLC0415
+
         verdict(content, folder)
+        lines(owing.of_record(content, standing))
 
 
 def _results(folder: Path) -> Sequence[Any]:
@@ -304,8 +309,9 @@ def resumable(content: Mapping[str, Any]) -> None:
         print(f"runbook: to go on where it stopped: runbook resume {content['run_id']}", file=sys.stderr)
 
 
-def waiting(found: Sequence[Any], reviews: Sequence[Any]) -> None:
-    """One line a run that waits, and one a review that is owed."""
+def waiting(found: Sequence[Any], reviews: Sequence[Any], handoffs: Sequence[Any]) -> None:
+    """One line a run that waits, one a review that is owed, and one a handoff that nobody has acknowledged."""
+    from ops_lib.cli import owing  # noqa: PLC0415
     from ops_lib.model.verdict import plain  # noqa: PLC0415
 
     rows = [
@@ -317,7 +323,9 @@ def waiting(found: Sequence[Any], reviews: Sequence[Any]) -> None:
         table(("since (UTC)", "run", "runbook", "target", "asked by", "plan", "missing"), rows)
     for item in reviews:
         print(f"BREAK-GLASS by {plain(item.who)} at {item.at}, not reviewed: run {item.run_id}: {plain(item.reason)}")
-    if not rows and not reviews:
+    if handoffs:
+        table(owing.COLUMNS, owing.rows(handoffs))
+    if not rows and not reviews and not handoffs:
         print("nothing waits")
 
 

@@ -60,6 +60,14 @@ CAUSES: Mapping[str, Cause] = {
         meaning="A session keeps a transaction open and does nothing; it holds locks, and what vacuum may not remove.",
         remedy="End the session; set idle_in_transaction_session_timeout for its role.",
     ),
+    "invalid-object": Cause(
+        meaning="An index is invalid, a constraint is unproven, or a view cannot be read any more.",
+        remedy="Drop and build the index again, VALIDATE the constraint, make the view again.",
+    ),
+    "irreversible-migration": Cause(
+        meaning="A migration has no way back, or one that does not lead to the schema from which it came.",
+        remedy="Write or mend its revert file; where it loses data, know that only a backup brings that back.",
+    ),
     "leaked-advisory-lock": Cause(
         meaning="An idle session holds an advisory lock for which others wait.",
         remedy="End the session; take advisory locks for a transaction, not for a session.",
@@ -92,6 +100,10 @@ CAUSES: Mapping[str, Cause] = {
         meaning="A statement was slow, and its present plan is cheap.",
         remedy="Nothing.",
     ),
+    "schema-drift": Cause(
+        meaning="A schema is not what the rehearsal of a change led to.",
+        remedy="See who else changes this database, and whether that was meant.",
+    ),
     "setting-changed": Cause(
         meaning="A setting is different from what an earlier snapshot saw.",
         remedy="See whether it was meant.",
@@ -111,5 +123,13 @@ CAUSES: Mapping[str, Cause] = {
     "table-grown": Cause(
         meaning="A table is much larger than an earlier snapshot saw.",
         remedy="See whether it was meant.",
+    ),
+    "unproven-migration": Cause(
+        meaning="The verify file of a migration does not hold on the copy on which it was rehearsed.",
+        remedy="See whether it asks for rows that the copy has not; otherwise mend the migration or its proof.",
+    ),
+    "unsafe-migration": Cause(
+        meaning="A statement of a migration stops readers or writers, loses data, or can be left half done.",
+        remedy="Use the safe form that is attached, or do it when nobody minds.",
     ),
 }

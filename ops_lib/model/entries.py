@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ops_lib.model.handoff import NAMED
 from ops_lib.model.ledger import Entry, EntryKind, parse_line
 from ops_lib.model.tombstone import Action
 from ops_lib.model.ulid import is_ulid
 
 _YES = (EntryKind.APPROVAL, EntryKind.BREAK_GLASS)
+_CLOSING = (EntryKind.ACKNOWLEDGEMENT, EntryKind.REJECTION)
 _OF_RUNS = (EntryKind.INTENT, EntryKind.RESULT, EntryKind.TOMBSTONE, *_YES, EntryKind.DECLINE, EntryKind.REVIEW)
 
 
@@ -35,6 +37,8 @@ def misshapen(entry: Entry) -> str | None:
         return "does not describe the files of a record"
     if entry.kind in _YES and not _is_yes(entry.body):
         return "does not say what was approved"
+    if fault := _misshapen_handoff(entry):
+        return fault
     if entry.kind == EntryKind.TOMBSTONE:
         return _misshapen_tombstone(entry.body)
     texts = ("runbook", "cause", "target") if entry.kind == EntryKind.INTENT else ()
@@ -45,6 +49,21 @@ def misshapen(entry: Entry) -> str | None:
 def _is_yes(body: Mapping[str, Any]) -> bool:
     texts = ("digest", "kind", "expires_at", "how_known")
     return all(isinstance(body.get(name), str) for name in texts) and isinstance(body.get("bounds"), dict)
+
+
+def _misshapen_handoff(entry: Entry) -> str | None:
+    """What an entry lacks that makes a handoff owed, or ends that."""
+    body = entry.body
+    if entry.kind == EntryKind.RESULT and not _files(body.get("handoffs", []), _is_handoff):
+        return "does not describe its handoffs"
+    if entry.kind == EntryKind.HANDOFF and not (_is_handoff(body) and isinstance(body.get("message"), Mapping)):
+        return "does not describe its handoff"
+    closed = entry.kind not in _CLOSING or (isinstance(body.get("id"), str) and isinstance(body.get("how_known"), str))
+    return None if closed else "does not name a handoff"
+
+
+def _is_handoff(item: Mapping[str, Any]) -> bool:
+    return all(isinstance(item.get(name), str) for name in NAMED)
 
 
 def _misshapen_tombstone(body: Mapping[str, Any]) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ops_lib.model.finding import Finding, ranked
+from ops_lib.model.handoff import digest
 from ops_lib.model.journal import Event, last_pass
 from ops_lib.model.result import MIME_TYPE, Result
 from ops_lib.model.run import CellStatus, Outcome, StepStatus
@@ -49,11 +50,17 @@ def record_of(events: Sequence[Event]) -> dict[str, Any]:
         "metrics": _metrics(events),
         "since_last": ended.get("since_last"),
         "approvals": _approvals(events),
-        "handoffs": [],
-        "undo": None,
+        "handoffs": [_handoff(event) for event in events if event["kind"] == "handoff"],
+        "undo": _undo(events),
         "hidden": _hidden(events),
         "files": [],
     }
+
+
+def _undo(events: Sequence[Event]) -> dict[str, Any] | None:
+    """How what the run has done is undone, as it said last before it began."""
+    said = _last(events, "undo")
+    return {name: said[name] for name in ("text", "runbook", "parameters")} if said else None
 
 
 def _began_at(events: Sequence[Event]) -> str | None:
@@ -165,6 +172,12 @@ def _approvals(events: Sequence[Event]) -> list[dict[str, Any]]:
         for item in event["approvals"]
     }  # fmt: skip
     return list(found.values())
+
+
+def _handoff(event: Event) -> dict[str, Any]:
+    """A handoff as it was sealed, and so not acknowledged yet: what became of it stands in the ledger."""
+    named = {name: event[name] for name in ("id", "trigger", "from", "to", "message")}
+    return {**named, "sha256": digest(event["message"]), "made_in": event["made_in"], "acknowledged_at": None}
 
 
 def _hidden(events: Sequence[Event]) -> dict[str, Any]:

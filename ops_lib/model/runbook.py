@@ -21,6 +21,8 @@ WORDS: Final = (
     "check",
     "compare",
     "frame",
+    "handoff",
+    "migration",
     "note",
     "plan",
     "require",
@@ -37,7 +39,7 @@ WORDS: Final = (
 TYPES: Final = ("Literal", "date", "datetime", "timedelta")
 """The types beyond the built-in ones that a parameters cell may name."""
 
-RESERVED: Final = frozenset({*WORDS, "handoff", "verify"})
+RESERVED: Final = frozenset({*WORDS, "verify"})
 """Words that exist or are to come: no parameter may hide one."""
 
 NEEDS: Final = ("target", "extension", "program")

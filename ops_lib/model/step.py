@@ -64,7 +64,8 @@ class Prior:
 class Past:
     """What a run goes on from: the runs that it resumes, the oldest first, their steps, and what a person has said.
 
-    `terms` are runbook, parameters and target of the first of them that knew its target.
+    `terms` are runbook, parameters and target of the first of them that knew its target. `handoffs` are those that were
+    made, by id.
     """
 
     chain: tuple[str, ...] = ()
@@ -73,6 +74,7 @@ class Past:
     target: Mapping[str, Any] | None = None
     requesters: frozenset[str] = frozenset()
     sessions: tuple[str, ...] = ()
+    handoffs: Mapping[str, Event] = field(default_factory=dict)
 
     @property
     def resumes(self) -> str | None:

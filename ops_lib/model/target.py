@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ops_lib.model.errors import BadTarget
+from ops_lib.model.errors import BadInput, BadTarget
+from ops_lib.model.window import window_from
 
 
 class Hazard(StrEnum):
@@ -31,7 +32,8 @@ class Target:
     Exactly one of `embedded`, `service` and `dsn` says where it is; none of them holds a password. `password_from` is a
     reference to one, such as `env:PROD_PASSWORD` or `file:/run/secrets/prod`. `direct` leads past a connection pooler.
     `approvals` is how many people have to say yes before a step begins; where it is not given, one on production and
-    none elsewhere.
+    none elsewhere. `owner` is the role that migrations become, so that what they make belongs to it; `windows` are when
+    the target may be changed.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Target:
     production: bool = False
     approvals: int = 0
     roles: Mapping[Hazard, str] = field(default_factory=dict)
+    owner: str | None = None
     windows: tuple[str, ...] = ()
     compose: str | None = None
 
@@ -67,12 +70,12 @@ def target_from(name: str, described: object) -> Target:
     if sum(bool(described.get(key)) for key in ("embedded", "service", "dsn")) != 1:
         raise BadTarget(f"target {name} must have exactly one of embedded: true, service: NAME and dsn: TEXT")
     return Target(name=name, **{**described, "roles": _roles(name, described.get("roles", {})),
-                                "windows": tuple(described.get("windows", ()))})  # fmt: skip
+                                "windows": _windows(name, described.get("windows", []))})  # fmt: skip
 
 
 _KEYS: Mapping[str, type] = {
     "kind": str, "embedded": bool, "service": str, "dsn": str, "direct": str, "password_from": str, "production": bool,
-    "approvals": int, "roles": Mapping, "windows": list, "compose": str,
+    "approvals": int, "roles": Mapping, "owner": str, "windows": list, "compose": str,
 }  # fmt: skip
 
 
@@ -82,6 +85,13 @@ def _roles(name: str, described: Mapping[str, str]) -> dict[Hazard, str]:
     except ValueError:
         hint = f"expected {', '.join(Hazard)}"
         raise BadTarget(f"target {name} has roles for {', '.join(map(str, described))}", hint=hint) from None
+
+
+def _windows(name: str, described: list[Any]) -> tuple[str, ...]:
+    try:
+        return tuple(window_from(str(text)).text for text in described)
+    except BadInput as error:
+        raise BadTarget(f"target {name}: {error.message}", hint=error.hint) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

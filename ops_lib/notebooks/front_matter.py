@@ -4,32 +4,15 @@ The file is read as plain JSON, since listing a catalogue must not wait for Jupy
 """
 
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
-from ops_lib.model.errors import BadRunbook
+from ops_lib.model.errors import BadInput, BadRunbook
+from ops_lib.notebooks.plain_yaml import read_plain
 
 LARGEST_FILE: Final = 20_000_000
 LARGEST_FRONT_MATTER: Final = 16_000
-DEEPEST: Final = 8
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_TAG = "tag:yaml.org,2002:"
-_PLAIN = {
-    "bool": re.compile(r"true|false"),
-    "int": re.compile(r"-?(?:0|[1-9][0-9]{0,17})"),
-    "float": re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+"),
-    "null": re.compile(r"null|~|"),
-}
-_SCALARS: Mapping[str, Callable[[str], Any]] = {
-    "bool": lambda text: text == "true",
-    "int": int,
-    "float": float,
-    "null": lambda _: None,
-}
 _EXAMPLE = "the first cell must be a raw cell that opens with ---, holds the front matter as YAML, and ends with ---"
 
 
@@ -79,61 +62,17 @@ def parse_front_matter(text: str) -> dict[str, Any]:
     {'id': 'SOP-004', 'needs': ['target:postgres']}
     >>> parse_front_matter("owner: no")
     Traceback (most recent call last):
-    ops_lib.model.errors.BadRunbook: front matter: line 1: YAML reads no as a bool: write "no" in quotes if it is text
-    """
-    if len(text) > LARGEST_FRONT_MATTER or text.count("[") + text.count("{") > 200:
-        raise BadRunbook(f"front matter: larger than {LARGEST_FRONT_MATTER} characters or too deeply nested")
+    ops_lib.model.errors.BadRunbook: front matter: line 1: owner: YAML reads no as a bool: write "no" in quotes if it is text
+    """  # noqa: E501
+    if len(text) > LARGEST_FRONT_MATTER:
+        raise BadRunbook(f"front matter: larger than {LARGEST_FRONT_MATTER} characters")
     try:
-        node = _Loader(text).get_single_node()
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise BadRunbook(f"front matter: {line}{', '.join(filter(None, (error.context, error.problem)))}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise BadRunbook(f"front matter: {str(error).splitlines()[0]}") from None
-    if not isinstance(node, yaml.MappingNode):
+        value, _ = read_plain(text)
+    except BadInput as error:
+        raise BadRunbook(f"front matter: {error.message}") from None
+    if not isinstance(value, dict):
         raise BadRunbook("front matter: expected lines such as id: SOP-004", hint=_EXAMPLE)
-    value: dict[str, Any] = _value(node, set(), 0)
     return value
-
-
-def _value(node: yaml.Node, seen: set[int], depth: int) -> Any:
-    if id(node) in seen:
-        raise _fault(node, "an alias (*name) is not accepted: write the value out")
-    if depth > DEEPEST:
-        raise _fault(node, "nested too deeply")
-    seen.add(id(node))
-    if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
-        return _mapping(node, seen, depth)
-    if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
-        return [_value(item, seen, depth + 1) for item in node.value]
-    if isinstance(node, yaml.ScalarNode) and node.tag.startswith(_TAG):
-        return _scalar(node)
-    raise _fault(node, f"the tag {node.tag} is not accepted")
-
-
-def _mapping(node: yaml.MappingNode, seen: set[int], depth: int) -> dict[str, Any]:
-    pairs: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key = _value(key_node, seen, depth + 1)
-        if not isinstance(key, str):
-            raise _fault(key_node, f"the key {key!r} is not text")
-        if key in pairs:
-            raise _fault(key_node, f"{key} is given twice")
-        pairs[key] = _value(value_node, seen, depth + 1)
-    return pairs
-
-
-def _scalar(node: yaml.ScalarNode) -> Any:
-    kind = node.tag.removeprefix(_TAG)
-    if kind == "str":
-        return node.value
-    if kind in _PLAIN and not node.style and _PLAIN[kind].fullmatch(node.value):
-        return _SCALARS[kind](node.value)
-    raise _fault(node, f'YAML reads {node.value} as a {kind}: write "{node.value}" in quotes if it is text')
-
-
-def _fault(node: yaml.Node, message: str) -> BadRunbook:
-    return BadRunbook(f"front matter: line {node.start_mark.line + 1}: {message}")
 
 
 def _bytes(path: Path) -> bytes:

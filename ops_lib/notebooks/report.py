@@ -27,6 +27,7 @@ def render_report(record: Mapping[str, Any], notebook: Mapping[str, Any]) -> str
         anchors=anchors,
         subjects={finding["key"]: finding["subject"] for finding in record["findings"]},
         cells=list(transcript(notebook, record["cells"], anchors)),
+        handoffs=[{**handoff, "told": _told(handoff["message"])} for handoff in record["handoffs"]],
         counts=_counts(record["cells"]),
         statuses=STATUSES,
         failed_cell=_failed_cell(record, verdict),
@@ -43,6 +44,12 @@ def _anchors(findings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 def _root(root: Root, anchors: Mapping[str, str]) -> dict[str, Any]:
     symptoms = [{**symptom.to_json(), "anchor": anchors[symptom.key]} for symptom in root.symptoms]
     return {**root.finding.to_json(), "anchor": anchors[root.finding.key], "explained": symptoms}
+
+
+def _told(message: Mapping[str, Any]) -> dict[str, Any]:
+    """What a handoff says besides whose it is: its context, then what it asks for."""
+    rest = {name: value for name, value in message.items() if name not in ("trigger", "from", "to", "context")}
+    return {**message.get("context", {}), **rest}
 
 
 def _counts(cells: Sequence[Mapping[str, Any]]) -> str:

@@ -28,13 +28,17 @@ _NOT_TRIED_AGAIN = (BadInput, Refused, Interrupted, HadItsEffect)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What an author has written for one step. `tries` above one says that the action is idempotent."""
+    """What an author has written for one step. `tries` above one says that the action is idempotent.
+
+    `elsewhere` says that the action leaves the target as it is: a rehearsal on a copy needs nobody's approval.
+    """
 
     name: str
     action: Callable[..., Any]
     probe: Callable[[], bool | None] | None = None
     evidence: Callable[[], Any] | None = None
     tries: int = 1
+    elsewhere: bool = False
 
     @property
     def transactional(self) -> bool:
@@ -86,7 +90,7 @@ class Act:
         if self._work.transactional:
             self._remark = self._prepare()
             self._row = self._remark is None
-        told = self._run.begin_step(self._work.name, row=self._row)
+        told = self._run.begin_step(self._work.name, row=self._row, elsewhere=self._work.elsewhere)
         if told["do"] == Next.PROBE:
             told = self._probed(told)
         return self._go(told)

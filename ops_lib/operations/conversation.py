@@ -11,19 +11,21 @@ from typing import Any, Protocol
 from ops_lib.model.errors import Refused
 from ops_lib.model.finding import Finding, ranked
 from ops_lib.model.result import Result
+from ops_lib.model.step import Next
 from ops_lib.model.target import Hazard, Login
 from ops_lib.notebooks.channel import Client
 from ops_lib.operations.desk import Desk
+from ops_lib.operations.scratch_server import scratch_server
 
 
 class Conversation(Protocol):
     """The run as its kernel sees it."""
 
     def introduce(self) -> Mapping[str, Any]:
-        """Who this run is: run_id, runbook, hazard, target, login, archive, at."""
+        """Who this run is: run_id, runbook, hazard, target, login, reader, owner, windows, archive."""
 
-    def scratch(self) -> Login | None:
-        """A server on which databases of our own may be made for experiments."""
+    def scratch(self, name: str | None = None) -> Login | None:
+        """A server on which databases of our own may be made: the one that is named, or one of ours."""
 
     def statement(self, sql: str, seconds: float) -> None:
         """A statement was sent to the target."""
@@ -43,7 +45,10 @@ class Conversation(Protocol):
     def findings(self) -> list[Finding]:
         """What was found so far, ranked."""
 
-    def begin_step(self, name: str, *, row: bool) -> Mapping[str, Any]:
+    def undo(self, text: str, parameters: Mapping[str, Any]) -> None:
+        """How what this run is about to do is undone: by this runbook, with these parameters."""
+
+    def begin_step(self, name: str, *, row: bool, elsewhere: bool = False) -> Mapping[str, Any]:
         """What shall become of a step: act, once its beginning is durable; carry; or probe."""
 
     def step_probed(self, name: str, found: str, why: str, how: str, answer: Any) -> Mapping[str, Any]:
@@ -57,6 +62,9 @@ class Conversation(Protocol):
 
     def approved(self, plan: Mapping[str, Any]) -> Mapping[str, Any]:
         """On whose word the run goes on with a plan. WaitsForApproval where there is none."""
+
+    def handoff(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The handoff that this run has made of a message, now or before."""
 
     def seal(self) -> str:
         """The id of the run; in JupyterLab its record is made once the cell that says this has ended."""
@@ -72,8 +80,8 @@ class Supervised:
     def introduce(self) -> Mapping[str, Any]:
         return self._introduction
 
-    def scratch(self) -> Login | None:
-        login = self._client.ask("scratch")
+    def scratch(self, name: str | None = None) -> Login | None:
+        login = self._client.ask("scratch", name=name)
         return Login.from_json(login) if login else None
 
     def statement(self, sql: str, seconds: float) -> None:
@@ -94,8 +102,11 @@ class Supervised:
     def findings(self) -> list[Finding]:
         return [Finding.from_json(item, weight=item["weight"]) for item in self._client.ask("findings")]
 
-    def begin_step(self, name: str, *, row: bool) -> Mapping[str, Any]:
-        told: Mapping[str, Any] = self._client.ask("step-begin", name=name, row=row)
+    def undo(self, text: str, parameters: Mapping[str, Any]) -> None:
+        self._client.ask("undo", text=text, parameters=dict(parameters))
+
+    def begin_step(self, name: str, *, row: bool, elsewhere: bool = False) -> Mapping[str, Any]:
+        told: Mapping[str, Any] = self._client.ask("step-begin", name=name, row=row, elsewhere=elsewhere)
         return told
 
     def step_probed(self, name: str, found: str, why: str, how: str, answer: Any) -> Mapping[str, Any]:
@@ -114,6 +125,10 @@ class Supervised:
         told: Mapping[str, Any] = self._client.ask("approved", plan=plan)
         return told
 
+    def handoff(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        told: Mapping[str, Any] = self._client.ask("handoff", message=message)
+        return told
+
     def seal(self) -> str:
         return str(self._client.ask("seal"))
 
@@ -127,17 +142,21 @@ class Unsupervised:
 
     def introduce(self) -> Mapping[str, Any]:
         target = self._desk.target(None)
+        reader = self._desk.reach(target, Hazard.READ_ONLY).to_json()
         return {
             "run_id": "by-hand",
             "runbook": "notebook",
             "hazard": Hazard.READ_ONLY.value,
             "target": target.name,
-            "login": self._desk.reach(target, Hazard.READ_ONLY).to_json(),
+            "login": reader,
+            "reader": reader,
+            "owner": None,
+            "windows": [],
             "archive": str(self._desk.archive),
         }
 
-    def scratch(self) -> Login | None:
-        return self._desk.experiments()
+    def scratch(self, name: str | None = None) -> Login | None:
+        return scratch_server(self._desk, name) if name else self._desk.experiments()
 
     def statement(self, sql: str, seconds: float) -> None:
         pass
@@ -157,7 +176,12 @@ class Unsupervised:
     def findings(self) -> list[Finding]:
         return ranked(finding for result in self._results for finding in result.findings)
 
-    def begin_step(self, name: str, *, row: bool) -> Mapping[str, Any]:
+    def undo(self, text: str, parameters: Mapping[str, Any]) -> None:
+        pass
+
+    def begin_step(self, name: str, *, row: bool, elsewhere: bool = False) -> Mapping[str, Any]:
+        if elsewhere:
+            return {"do": Next.ACT.value, "step": name, "chain": "by-hand"}
         raise Refused(
             f"step {name!r} would change something, and this notebook has no supervisor that records it",
             hint="run it with: runbook run ID",
@@ -170,10 +194,13 @@ class Unsupervised:
         raise AssertionError("a step that was refused is not tried again")
 
     def end_step(self, name: str, status: str, evidence: Any, **answer: Any) -> None:
-        raise AssertionError("a step that was refused has no end")
+        pass
 
     def approved(self, plan: Mapping[str, Any]) -> Mapping[str, Any]:
         raise Refused("nobody can approve what no supervisor records", hint="run it with: runbook run ID")
+
+    def handoff(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise Refused("nobody owes what no supervisor records", hint="run it with: runbook run ID")
 
     def seal(self) -> str:
         raise Refused("nothing of this notebook is recorded", hint="open it with: runbook lab ID")

@@ -1,13 +1,14 @@
 """Pruning: old records are removed, all but the last of each runbook on each target; their ledger entries stay."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from ops_lib.archive.amendments import Amendments
 from ops_lib.archive.files import explained_below
+from ops_lib.archive.handoffs import handoffs
 from ops_lib.archive.ledger import Ledger
 from ops_lib.archive.records import Records
 from ops_lib.archive.verification import verify_archive
@@ -40,6 +41,7 @@ def prunable(desk: Desk, *, older_than: timedelta, keep_last: int) -> list[Candi
 
 def _prunable(desk: Desk, older_than: timedelta, keep_last: int) -> list[Candidate]:
     damaged = _damaged(desk)
+    closed = {name for name, standing in handoffs(Ledger(desk.archive, desk.keys)).items() if not standing.owed}
     sizes = _sizes(desk)
     before = desk.clock() - older_than
     seen: Counter[tuple[str, str | None]] = Counter()
@@ -48,7 +50,7 @@ def _prunable(desk: Desk, older_than: timedelta, keep_last: int) -> list[Candida
         group = (str(record["runbook"]["id"]), (record["target"] or {}).get("name"))
         seen[group] += 1
         if instant(run_id) < before and seen[group] > keep_last:
-            stays = "does not verify" if run_id in damaged else _needed(record)
+            stays = "does not verify" if run_id in damaged else _needed(record, closed)
             size = sizes.get(run_id, 0)
             found.append(Candidate(run_id=run_id, runbook=group[0], target=group[1], bytes=size, stays=stays))
     return found
@@ -81,11 +83,11 @@ def _records(desk: Desk) -> Iterator[tuple[str, Mapping[str, Any]]]:
             desk.warn(error.message)
 
 
-def _needed(record: Mapping[str, Any]) -> str | None:
-    """Why a record must stay, or nothing."""
+def _needed(record: Mapping[str, Any], closed: Collection[str]) -> str | None:
+    """Why a record must stay, or nothing; `closed` are the handoffs that are not owed any more."""
     if record.get("incident"):
         return f"incident {record['incident']} refers to it"
-    owed = [handoff for handoff in record.get("handoffs") or () if not handoff.get("acknowledged_at")]
+    owed = any(handoff.get("id") not in closed for handoff in record.get("handoffs") or ())
     return "it has an open handoff" if owed else None
 
 

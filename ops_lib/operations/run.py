@@ -36,6 +36,7 @@ from ops_lib.model.journal import last_pass
 from ops_lib.model.ledger import EntryKind
 from ops_lib.model.parameter import bind, shown
 from ops_lib.model.record import record_of
+from ops_lib.model.redaction import PASSWORD
 from ops_lib.model.run import CellStatus, Outcome, Request
 from ops_lib.model.runbook import Runbook
 from ops_lib.model.step import NO_PAST, Past
@@ -74,8 +75,8 @@ class Sealed:
 class Bound:
     """A request that fits: the runbook as it was read, its parameters as typed values, and how the target is reached.
 
-    `commit` is still being asked for; `refusal` is why the target cannot be reached, where that is known before the run
-    begins.
+    `given` is what names the target once more, when the run is taken up or sealed by another command. `commit` is still
+    being asked for; `refusal` is why the target cannot be reached, where that is known before the run begins.
     """
 
     runbook: Runbook
@@ -84,6 +85,7 @@ class Bound:
     values: Mapping[str, Any]
     target: Target
     login: Login | None
+    given: str
     refusal: OpsError | None = field(default=None)
 
 
@@ -153,8 +155,9 @@ def bind_request(desk: Desk, request: Request) -> Bound:
         except OpsError as error:
             refusal = error if isinstance(error, Refused) else Refused(error.message, hint=error.hint)
     return Bound(
-        runbook=found, commit=commit, notebook=notebook, values=values, target=target, login=login, refusal=refusal
-    )
+        runbook=found, commit=commit, notebook=notebook, values=values, target=target, login=login,
+        given=target.name if desk.targets.get(target.name) == target else target.dsn or target.name, refusal=refusal,
+    )  # fmt: skip
 
 
 def _needs_target(runbook: Runbook) -> bool:
@@ -173,7 +176,7 @@ def declare(desk: Desk, request: Request, bound: Bound, supervisor: Supervisor, 
         "ticket": request.ticket,
         "parameters": plain_parameters(bound.values),
         "target": _target_json(bound, None),
-        "given": bound.target.dsn or bound.target.name,
+        "given": bound.given,
         "scheduled_for": format_instant(request.scheduled_for) if request.scheduled_for else None,
         **taken_up(request, supervisor.steps.past),
     }
@@ -237,9 +240,9 @@ def check_needs(bound: Bound, supervisor: Supervisor) -> None:
         name = application_name(bound.runbook.id, supervisor.staging.run_id)
         with connect(bound.login, application_name=name, hazard=bound.runbook.hazard) as connection:
             identity = identify(connection)
-        given, target = bound.target.dsn or bound.target.name, _target_json(bound, identity)
+        target = _target_json(bound, identity)
         check_same_target(supervisor.steps.past.target, target)
-        supervisor.journal("target", target=target, application_name=name, given=given)
+        supervisor.journal("target", target=target, application_name=name, given=bound.given)
         for session in supervisor.steps.past.sessions:
             end_sessions(bound.login, session)
     for need in bound.runbook.needs:
@@ -288,15 +291,28 @@ def _on_its_sessions(act: Callable[[Login, str], int], bound: Bound, run_id: str
 
 
 def introduction(desk: Desk, bound: Bound, supervisor: Supervisor) -> dict[str, Any]:
-    """What the kernel is told of its run; it holds the password, and goes over the channel only."""
+    """What the kernel is told of its run; it holds passwords, and goes over the channel only."""
     return {
         "run_id": supervisor.staging.run_id,
         "runbook": bound.runbook.id,
         "hazard": bound.runbook.hazard.value,
         "target": bound.target.name,
         "login": bound.login.to_json() if bound.login else None,
+        "reader": _reader(desk, bound, supervisor),
+        "owner": bound.target.owner,
+        "windows": list(bound.target.windows),
         "archive": str(desk.archive.absolute()),
     }
+
+
+def _reader(desk: Desk, bound: Bound, supervisor: Supervisor) -> dict[str, Any] | None:
+    """How a run that changes its target reads it: as one that only reads would."""
+    if bound.login is None or bound.runbook.hazard is Hazard.READ_ONLY:
+        return bound.login.to_json() if bound.login else None
+    reader = desk.reach(bound.target, Hazard.READ_ONLY)
+    if reader.password:
+        supervisor.redactor.register(reader.password, PASSWORD)
+    return reader.to_json()
 
 
 def failed_cell(events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

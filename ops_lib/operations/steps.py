@@ -40,6 +40,7 @@ class Steps:
         self._require = require
         self._open: dict[str, tuple[str, float, bool]] = {}
         self._named: set[str] = set()
+        self._elsewhere: set[str] = set()
 
     @property
     def answers(self) -> Mapping[str, Callable[..., Any]]:
@@ -60,13 +61,18 @@ class Steps:
         """The name under which the rows of this run's steps are found, however often it is resumed."""
         return self.past.chain[0] if self.past.chain else self._scribe.staging.run_id
 
-    def begin(self, name: str, *, row: bool = False) -> dict[str, Any]:
-        """What the kernel shall do with a step: act, carry what is known, or probe first."""
+    def begin(self, name: str, *, row: bool = False, elsewhere: bool = False) -> dict[str, Any]:
+        """What the kernel shall do with a step: act, carry what is known, or probe first.
+
+        One that acts `elsewhere` leaves the target as it is, and needs nobody's yes.
+        """
         with self._scribe.turn:
             stored = self._name(name)
             if stored in self._named:
                 raise BadInput(f"step {name!r} was begun before in this run", hint="give each step a name of its own")
             self._named.add(stored)
+            if elsewhere:
+                self._elsewhere.add(name)
             prior = self.past.steps.get(stored)
             match on_begin(prior):
                 case Next.ACT:
@@ -99,7 +105,8 @@ class Steps:
         with self._scribe.turn:
             if self._scribe.stopped_as:
                 raise Refused(f"step {name!r} is not tried again: the run is being stopped")
-            self._require(name)
+            if name not in self._elsewhere:
+                self._require(name)
             event = {"kind": "step-retried", "name": self._open[name][0], "attempt": attempt, "error": error}
             self._scribe.write(self._clean({**event, "seconds": seconds}), durable=True)
 
@@ -118,7 +125,8 @@ class Steps:
         """Journal the beginning of a step durably; only then may the kernel act."""
         if self._scribe.stopped_as:
             raise Refused(f"step {name!r} was not begun: the run is being stopped")
-        self._require(name)
+        if name not in self._elsewhere:
+            self._require(name)
         self._open[name] = (stored, self._clock().timestamp(), row)
         self._scribe.write({"kind": "step-began", "name": stored, "row": row}, durable=True)
         return {"do": Next.ACT.value, "step": stored, "chain": self.chain, "redo": redo}

@@ -28,7 +28,9 @@ from ops_lib.operations.allowance import CELL_OUTPUT_LIMIT, Allowance, Meter
 from ops_lib.operations.compare import Earlier
 from ops_lib.operations.desk import Desk, Listener
 from ops_lib.operations.gate import Gate
+from ops_lib.operations.hand_off import Handoffs
 from ops_lib.operations.hiding import hide_content, hide_event, hide_file
+from ops_lib.operations.scratch_server import scratch_server
 from ops_lib.operations.steps import Steps
 
 KILL_AFTER_SECONDS = 5.0
@@ -69,11 +71,12 @@ class Supervisor:
         self._interrupted, self._synced = False, 0.0
         self.gate = Gate(self, desk)
         self.steps = Steps(self, desk.clock, self._before_step)
+        self.handoffs = Handoffs(self)
         self._secrets = self._attached = 0
 
     def follow(self, past: Past, break_glass: str | None) -> None:
         """Go on from what other runs, or this one before it waited, have done."""
-        self.steps.past = self.gate.past = past
+        self.steps.past = self.gate.past = self.handoffs.past = past
         self.gate.break_glass = break_glass
 
     def journal(self, kind: str, *, durable: bool = False, **details: Any) -> None:
@@ -158,6 +161,7 @@ class Supervisor:
         answers: dict[str, Callable[..., Any]] = {
             "introduce": lambda: dict(self.introduction),
             "scratch": self._scratch,
+            "undo": self._undo,
             "secret": self._secret,
             "statement": self._statement,
             "note": lambda text: self._tell("note", text=text),
@@ -166,6 +170,7 @@ class Supervisor:
             **self.steps.answers,
             "step-end": self._step_end,
             **self.gate.answers,
+            **self.handoffs.answers,
             "seal": lambda: self.staging.run_id,
         }
         if question not in answers:
@@ -187,11 +192,16 @@ class Supervisor:
             if kept is not None:
                 self.write({"kind": kind, **details, name: kept})
 
-    def _scratch(self) -> dict[str, Any] | None:
-        login = self._desk.experiments()
+    def _scratch(self, name: str | None) -> dict[str, Any] | None:
+        login = scratch_server(self._desk, name) if name else self._desk.experiments()
         if login and login.password:
             self._secret(login.password, "password")
         return login.to_json() if login else None
+
+    def _undo(self, text: str, parameters: Mapping[str, Any]) -> None:
+        """Durable before the change: a run that is killed in it must still say how it is undone."""
+        runbook = self.staging.events[0]["runbook"]["id"]
+        self.journal("undo", durable=True, text=text, runbook=runbook, parameters=parameters)
 
     def _secret(self, value: str, kind: str = "secret") -> None:
         if not isinstance(value, str) or len(value) > LONGEST_SECRET:

@@ -58,6 +58,10 @@ def _faults(tables: Tables) -> Iterable[Sequence[Any]]:
         killed = sum(row["kills"].values())
         what = f"runs of six changing steps, {killed} kills, resumed in {row['attempts']} attempts until done"
         yield _counted(what, {**row, "points": row["runs"]})
+    for row in tables.get("migrations", ()):
+        killed = sum(row["kills"].values())
+        what = f"kills in {row['runs']} runs of twelve migrations, resumed in {row['attempts']} attempts until done"
+        yield _counted(what, {**row, "points": killed})
     for row in tables.get("approvals", ()):
         yield _counted("steps of people around a gate that asks for approvals", {**row, "points": row["steps"]})
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.crash.bugs import BUGS, Bug
-from tests.crash.conftest import SEED, WHOLE, Figures
 from tests.crash.pool import Pool
+from tests.figures import SEED, WHOLE, Figures
 
 
 def trials(pool: Pool, chance: random.Random, name: str, bug: Bug) -> Iterator[dict[str, Any]]:

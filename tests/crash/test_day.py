@@ -23,9 +23,9 @@ from ops_lib.model.ledger import EntryKind
 from ops_lib.model.schedule import Missed
 from ops_lib.model.times import format_instant, parse_instant
 from ops_lib.operations.recover import recover
-from tests.crash.conftest import WHOLE, Figures
 from tests.crash.pool import REPOSITORY
 from tests.crash.ticker import DAY, MIDNIGHT, REAL, WITNESS, desk_of, tick_once
+from tests.figures import WHOLE, Figures
 
 SCHEDULES, KILLS, SECONDS = (500, 40, 240) if WHOLE else (20, 6, 10)
 REALLY = (REAL, 12, 6, 30) if WHOLE else (REAL, 2, 2, 8)

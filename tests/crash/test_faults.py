@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.crash.conftest import WHOLE, Figures
 from tests.crash.inject import CHANGING, EIO, FAULTS, KILL
 from tests.crash.pool import Pool
+from tests.figures import WHOLE, Figures
 
 SAMPLE = 8
 RECOVERED_FROM, RECOVERY_SAMPLE = (8, 400) if WHOLE else (2, 4)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import command
-from tests.crash.conftest import SEED, WHOLE, Figures
+from tests.figures import SEED, WHOLE, Figures
 
 SIZES, INODES = (12, 6) if WHOLE else (1, 1)
 LIMITS = ("size", "nr_inodes") if WHOLE else random.Random(SEED).sample(["size", "nr_inodes"], 1)

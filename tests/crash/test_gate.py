@@ -22,8 +22,8 @@ from ops_lib.model.approval import (
     granted,
 )
 from ops_lib.model.plan import Plan
-from tests.crash.conftest import SEED, WHOLE, Figures
 from tests.crash.report import bound
+from tests.figures import SEED, WHOLE, Figures
 
 STEPS = 50_000 if WHOLE else 1_500
 EACH = 50

@@ -10,11 +10,11 @@ import pytest
 
 from ops_lib.archive.verification import verify_run
 from tests.crash import medium, peer, tamper
-from tests.crash.conftest import WHOLE, Figures
 from tests.crash.inject import FAULTS
 from tests.crash.peer import PAPERMILL, PATIENT, RUNBOOK, Tool
 from tests.crash.pool import Pool
 from tests.crash.test_faults import drawn
+from tests.figures import WHOLE, Figures
 
 pytestmark = pytest.mark.skipif(not WHOLE, reason="the comparison with papermill is made by `make test-crash`")
 KILLS, DEATHS, BITS = 24, 10, 1000

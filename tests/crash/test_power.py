@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.crash.conftest import WHOLE, Figures
 from tests.crash.pool import Pool
 from tests.crash.test_faults import judged
+from tests.figures import WHOLE, Figures
 
 MODES = ("ordered", "writeback")
 CUTS = 120 if WHOLE else 3

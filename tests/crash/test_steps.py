@@ -8,8 +8,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.crash.conftest import WHOLE, Figures
 from tests.crash.report import bound
+from tests.figures import WHOLE, Figures
 
 RUNS = int(os.environ.get("RUNBOOK_STEP_RUNS") or (1000 if WHOLE else 6))
 WORLDS = 2

@@ -18,7 +18,7 @@ from ops_lib.archive.verification import verify_archive
 from ops_lib.model import ulid
 from ops_lib.model.ledger import EntryKind
 from tests.crash import medium, story, tamper
-from tests.crash.conftest import WHOLE, Figures
+from tests.figures import WHOLE, Figures
 
 RUNS = 3
 SMALL = ("record.json", "proof.json", "ledger.jsonl", "head", "key.vkey")

@@ -6,8 +6,12 @@ from pathlib import Path
 from ops_lib.model.causes import CAUSES
 
 ROOT = Path(__file__).parent.parent.parent
-SOURCES = [*(ROOT / "ops_lib/postgres/checks").glob("*.py"), ROOT / "ops_lib/operations/diagnose.py"]
-SOURCES += [ROOT / "ops_lib/operations/backups/results.py"]
+SOURCES = [
+    *(ROOT / "ops_lib/postgres/checks").glob("*.py"),
+    ROOT / "ops_lib/operations/diagnose.py",
+    *(ROOT / "ops_lib/operations/migrations" / name for name in ("telling.py", "proof.py")),
+    ROOT / "ops_lib/operations/backups/results.py",
+]
 SLUG = re.compile(r"\"((?:[a-z]+-)+[a-z]+)\"")
 
 
