@@ -77,7 +77,7 @@ def connect(
     except psycopg.ProgrammingError as error:
         raise BadTarget(f"{place(login)} is not a login that libpq accepts: {_first_line(error)}") from None
     try:
-        _settle(connection, login.role, hazard, statement_timeout_ms, lock_timeout_ms)
+        settle(connection, login.role, hazard, statement_timeout_ms, lock_timeout_ms)
     except psycopg.Error as error:
         connection.close()
         hint = f"GRANT {login.role} to the login role, or leave `roles` out of targets.yaml" if login.role else None
@@ -85,7 +85,8 @@ def connect(
     return connection
 
 
-def _settle(connection: psycopg.Connection, role: str | None, hazard: Hazard, statement_ms: int, lock_ms: int) -> None:
+def settle(connection: psycopg.Connection, role: str | None, hazard: Hazard, statement_ms: int, lock_ms: int) -> None:
+    """Gives a session its role, its guard and its limits, as it had them when it began."""
     if role:
         connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
     settings = {

@@ -15,9 +15,6 @@ from ops_lib.postgres.lint.rules import RULES
 from ops_lib.postgres.lint.safe import Draft, written
 from ops_lib.postgres.lint.squawk import Opinion, opinions
 from ops_lib.postgres.lint.story import Story
-from ops_lib.postgres.lint.use import table_use, tables
-
-__all__ = ["lint", "table_use", "tables"]
 
 
 def lint(scripts: Sequence[Script], *, use: Mapping[str, TableUse] | None = None, runner: bool = False) -> list[Linted]:

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from ops_lib.model.errors import Refused
-from ops_lib.postgres.connection import _settle
+from ops_lib.postgres.connection import settle
 from ops_lib.postgres.migrations.watch import Sight
 from ops_lib.postgres.session import Session
 from ops_lib.postgres.sql_file import Connection, Statement, located
@@ -103,4 +103,4 @@ def resettle(session: Session) -> None:
     connection, limits = session.connection, session.limits
     connection.execute("RESET SESSION AUTHORIZATION")
     connection.execute("RESET ALL")
-    _settle(connection, session.login.role, session.hazard, limits.statement_ms, limits.lock_ms)
+    settle(connection, session.login.role, session.hazard, limits.statement_ms, limits.lock_ms)

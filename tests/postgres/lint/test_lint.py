@@ -8,7 +8,8 @@ from ops_lib.model.errors import BadInput
 from ops_lib.model.finding import Severity
 from ops_lib.model.lint import Linted, LintFinding, TableUse
 from ops_lib.model.migration import Script
-from ops_lib.postgres.lint.lint import lint, tables
+from ops_lib.postgres.lint.lint import lint
+from ops_lib.postgres.lint.use import tables
 
 BUSY = TableUse(size_bytes=325_058_560, rows=2_200_000, writes=1200, applications=("etl",))
 EMPTY = TableUse(size_bytes=0, rows=0)
